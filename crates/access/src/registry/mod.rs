@@ -1,0 +1,58 @@
+//! The register of vehicles: who may pass, and until when.
+//!
+//! [`import`] reads a register from CSV, [`export`] writes one, [`rows`] keeps it in the store
+//! as generations of rows with one pointer to the generation that holds. Decisions never read
+//! the store: they are given a [`RegistryView`], an immutable snapshot in memory, and the next
+//! snapshot takes its place after a change.
+
+pub mod export;
+pub mod import;
+pub mod rows;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use domain::PlateNumber;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+pub use view::{Ranked, RegistryView};
+
+/// Characters that one field of a row may have.
+pub const FIELD_CHARACTERS: usize = 200;
+
+/// One registered vehicle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vehicle {
+    /// Its plate number.
+    pub plate: PlateNumber,
+    /// Whose it is; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// Building (楼栋); may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub building: String,
+    /// Unit (单元); may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// Telephone; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub phone: String,
+    /// The last day on which it is valid, in the site's time zone; without one it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Date>,
+}
+
+impl Vehicle {
+    /// A vehicle of which only the plate is known, valid without end.
+    pub fn new(plate: PlateNumber) -> Self {
+        Self {
+            plate,
+            owner: String::new(),
+            building: String::new(),
+            unit: String::new(),
+            phone: String::new(),
+            valid_until: None,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The journal to the committee, over MQTT.
+//!
+//! ```text
+//! journal ─► Outbox ─► Delivery ─► envelope ─► Transport ─► broker
+//!              ▲          │  ▲                     │
+//!              └──────────┘  └──── acknowledged ◄──┘
+//!              acknowledge
+//! ```
+//!
+//! - [`outbox`]: what this crate needs of the journal; the program implements it.
+//! - [`delivery`]: pure: which entry is published when, what is known to have arrived, when to
+//!   try the broker again.
+//! - [`envelope`] and [`topics`]: pure: how an entry looks on the wire and where it goes.
+//! - [`transport`]: the seam to the MQTT client, and `mqtt`, the one module that knows rumqttc.
+//! - [`connection`]: the shell: handles for the other threads, and the thread on which the
+//!   courier drives all of this.
+//! - [`health`]: pure: what a device says about itself, with latencies in constant memory.
+//! - [`config`]: the `[mqtt]` section.
+//!
+//! Invariant: an entry leaves the outbox only after the broker has acknowledged this very entry
+//! and all before it. The MQTT client's own memory of what it sent is never relied on: after
+//! every reconnection everything unacknowledged is read from the outbox and published again,
+//! so entries may arrive twice (same id), and none is missing.
+//!
+//! Invariant: nothing waits for the broker. Every method of [`BridgeHandle`] but `shutdown`
+//! stores its argument and returns; the memory this takes is bounded, because entries stay in
+//! the outbox, states keep their latest value, and pictures are dropped (and counted).
+
+pub mod config;
+pub mod connection;
+mod courier;
+pub mod delivery;
+pub mod envelope;
+pub mod health;
+mod mqtt;
+pub mod outbox;
+pub mod topics;
+pub mod transport;
+
+pub use config::{MqttConfig, Problem};
+pub use connection::{Bridge, BridgeHandle, BridgeStatus, Identity, StartError};
+pub use health::{HealthReport, Latencies, Stage};
+pub use outbox::{Outbox, OutboxError, Pending};
+pub use topics::State;

@@ -1,0 +1,30 @@
+//! The words of the house as types, and its pure rules.
+//!
+//! Everything else depends on this crate and this crate depends on no other:
+//!
+//! - [`plate`]: number plates as text after GA 36-2018: what can exist, and what it is called.
+//! - [`reading`]: what the reader saw (a matrix of log-probabilities), how readings of one
+//!   vehicle become a sighting, and how well a given plate number explains it.
+//! - [`verdict`]: admit, refuse or ask the guard, with a reason code and the evidence.
+//! - [`passage`]: one vehicle's visit to one lane, from first sight to its record.
+//! - [`event`]: what the journal holds: hash-chained entries that are the record of truth.
+//! - [`names`] and [`time`]: names of lanes and barriers, monotonic time.
+//!
+//! Invariant: nothing here reads a clock, a file, a socket or a random source. Time, ids and
+//! bytes come in as arguments, so the same input gives the same answer on every machine.
+
+pub mod event;
+pub mod names;
+pub mod passage;
+pub mod plate;
+pub mod reading;
+pub mod time;
+pub mod verdict;
+
+pub use event::{Entry, Event};
+pub use names::Name;
+pub use passage::{Direction, Outcome, PassageId, PassageRecord};
+pub use plate::{PlateKind, PlateNumber};
+pub use reading::{Alphabet, LogProb, Quad, Reading, Sighting, Vehicle};
+pub use time::Monotonic;
+pub use verdict::{Decision, Reason, Verdict};

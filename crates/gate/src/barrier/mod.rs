@@ -1,0 +1,417 @@
+//! The boom's state machine in the `pulse` profile, without a clock and without I/O.
+//!
+//! [`Barrier::step`] takes the time and one [`Input`] and returns [`Action`]s in the order in
+//! which they must happen. The profile has one output, an OPEN pulse into the barrier's own
+//! controller; there is no CLOSE, so no input can produce one. Inputs rank STOP, fire, guard,
+//! everything else:
+//!
+//! * STOP releases the relay in the step that reports it and empties the line of waiting
+//!   openings. Its release alone moves nothing: it takes a fresh request, a fresh fire alarm
+//!   or the guard. A fire alarm that was already there when STOP ended holds again from the
+//!   next opening on.
+//! * Fire pulses at once and again every `fire_repeat` while it lasts, also while a fault is
+//!   latched.
+//! * The guard goes before waiting cars and need not wait out the gap between two cars.
+//!
+//! An opening is *asked for*, perhaps *waits* (three at most), *starts* (one pulse is ordered
+//! from the relay guard), and ends *released* or *failed*; or it is *refused*, with a reason.
+
+mod machine;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use machine::Barrier;
+
+use crate::cause::CauseId;
+use crate::line::{Line, LineFault};
+use crate::time::Monotonic;
+use crate::wiring::WiringError;
+
+/// The shortest pulse that every controller notices.
+pub const PULSE_MIN: Duration = Duration::from_millis(200);
+/// The longest pulse that is given, whatever is asked.
+pub const PULSE_MAX: Duration = Duration::from_secs(1);
+/// Further openings that may wait behind the one in progress.
+pub const WAITING_MAX: usize = 3;
+/// How long the guard holds the button to clear latched faults.
+pub const CLEAR_HOLD: Duration = Duration::from_secs(5);
+/// The machine is stepped at least this often.
+pub const TICK: Duration = Duration::from_millis(50);
+
+/// Times of a barrier wired for pulses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PulseProfile {
+    /// Length of the OPEN pulse, 200 ms to 1 s. Default 500 ms.
+    #[serde(with = "humantime_serde")]
+    pub pulse: Duration,
+    /// From the end of one opening to the next one waiting in line, 300 ms to 60 s.
+    /// Default 2 s.
+    #[serde(with = "humantime_serde")]
+    pub repeat_gap: Duration,
+    /// How often the pulse is repeated while the fire alarm is active, 1 s to 60 s.
+    /// Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub fire_repeat: Duration,
+    /// How old a request may become that cannot be carried out, 100 ms to 2 s.
+    /// Default 500 ms.
+    #[serde(with = "humantime_serde")]
+    pub freshness: Duration,
+    /// The relay must be off at least this long between two pulses, 100 ms to 5 s.
+    /// Default 300 ms.
+    #[serde(with = "humantime_serde")]
+    pub dead_time: Duration,
+    /// A pulse that is not reported released this long after its end is a fault,
+    /// 200 ms to 5 s. Default 600 ms.
+    #[serde(with = "humantime_serde")]
+    pub release_margin: Duration,
+}
+
+impl Default for PulseProfile {
+    fn default() -> Self {
+        Self {
+            pulse: Duration::from_millis(500),
+            repeat_gap: Duration::from_secs(2),
+            fire_repeat: Duration::from_secs(5),
+            freshness: Duration::from_millis(500),
+            dead_time: Duration::from_millis(300),
+            release_margin: Duration::from_millis(600),
+        }
+    }
+}
+
+impl PulseProfile {
+    /// Checks that every time lies within its documented bounds.
+    ///
+    /// # Errors
+    /// [`WiringError`] naming the first key that does not.
+    pub fn check(&self) -> Result<(), WiringError> {
+        let ms = Duration::from_millis;
+        for (key, value, least, most) in [
+            ("pulse", self.pulse, PULSE_MIN, PULSE_MAX),
+            ("repeat_gap", self.repeat_gap, ms(300), ms(60_000)),
+            ("fire_repeat", self.fire_repeat, ms(1000), ms(60_000)),
+            ("freshness", self.freshness, ms(100), ms(2000)),
+            ("dead_time", self.dead_time, ms(100), ms(5000)),
+            ("release_margin", self.release_margin, ms(200), ms(5000)),
+        ] {
+            if value < least || value > most {
+                return Err(WiringError::new(
+                    key,
+                    format!("{value:?} is out of bounds"),
+                    format!("use between {least:?} and {most:?}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who asks for an opening; decides its rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// An admitting verdict.
+    Automatic,
+    /// The guard, by button or by answering a question.
+    Guard,
+    /// A signed command from the committee.
+    Command,
+    /// The fire alarm. Only the barrier itself uses it.
+    Fire,
+}
+
+/// What happens to the barrier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing but time.
+    Tick,
+    /// Somebody wants the boom open.
+    OpenRequest {
+        /// Why.
+        cause: CauseId,
+        /// Who.
+        origin: Origin,
+        /// When it was asked for; one older than the freshness is refused.
+        asked: Monotonic,
+    },
+    /// A debounced input became known or changed.
+    LineChanged {
+        /// Which.
+        line: Line,
+        /// Its level.
+        active: bool,
+    },
+    /// An input became faulty, or behaves again.
+    LineHealth {
+        /// Which.
+        line: Line,
+        /// What is or was wrong.
+        fault: LineFault,
+        /// True when it began, false when it ended.
+        faulty: bool,
+    },
+    /// The relay guard said something about the relay.
+    Relay(RelayReport),
+    /// The relay guard died, fell silent, or could not open its port.
+    RelayGuardLost {
+        /// What is known about it.
+        reason: String,
+    },
+    /// A relay guard holds the port with everything inactive.
+    RelayGuardReady,
+    /// The daemon ends: release and start nothing more.
+    Shutdown,
+}
+
+/// What the relay guard says about the relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RelayReport {
+    /// The relay was energised.
+    Energised {
+        /// For which opening.
+        cause: CauseId,
+        /// When the port had taken the write.
+        at: Monotonic,
+    },
+    /// The relay was released.
+    Released {
+        /// The opening this ends, if one was in progress.
+        cause: Option<CauseId>,
+        /// When the port had taken the write.
+        at: Monotonic,
+    },
+    /// The relay guard did not take the pulse.
+    Refused {
+        /// Which opening.
+        cause: CauseId,
+        /// Its words.
+        reason: String,
+    },
+    /// The port did not take a write; the relay is in no known state.
+    Failed {
+        /// During which opening.
+        cause: CauseId,
+        /// Its words.
+        reason: String,
+    },
+}
+
+/// What must be done, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Order one pulse from the relay guard.
+    Pulse {
+        /// For this opening.
+        cause: CauseId,
+        /// Of this length.
+        duration: Duration,
+    },
+    /// Order the release of every relay, now.
+    ReleaseAll,
+    /// Tell the outside.
+    Report(BarrierEvent),
+}
+
+/// The actions of one step.
+pub type Actions = Vec<Action>;
+
+/// Where the boom is, as far as anything reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// Fully down.
+    Closed,
+    /// Left the closed limit.
+    Opening,
+    /// Fully up.
+    Open,
+    /// Left the opened limit.
+    Closing,
+    /// STOP is or was pressed and nothing has moved since.
+    Stopped,
+    /// A fault makes the position or the relay untrustworthy.
+    Fault,
+    /// No limit input tells.
+    Unknown,
+}
+
+/// Why an opening was not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// This cause has already opened the boom, or waits to.
+    Duplicate,
+    /// Three openings are waiting already.
+    QueueFull,
+    /// STOP is pressed.
+    StopActive,
+    /// A fault is latched.
+    FaultLatched,
+    /// No relay guard holds the port, and the request has become too old.
+    RelayGuardLost,
+    /// The request was too old when it came, or waited too long.
+    Stale,
+    /// The fire alarm already holds the boom open.
+    FireHoldsOpen,
+    /// The daemon is ending.
+    ShuttingDown,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Duplicate => "this cause has already opened the boom or waits to",
+            Self::QueueFull => "three openings are waiting already",
+            Self::StopActive => "STOP is pressed; release it first",
+            Self::FaultLatched => "a fault is latched; clear it on site first",
+            Self::RelayGuardLost => "no relay guard holds the relay's port",
+            Self::Stale => "the request is too old to be carried out",
+            Self::FireHoldsOpen => "the fire alarm already holds the boom open",
+            Self::ShuttingDown => "the daemon is ending",
+        })
+    }
+}
+
+/// Something that a person on site must put right. All but those of inputs stop openings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The release of a pulse was never confirmed: a welded relay or a dead port.
+    RelayNotReleased,
+    /// Both limits are active at once. The position is not trusted; openings go on.
+    LimitsContradict,
+    /// An input misbehaves. Openings go on.
+    Input {
+        /// Which.
+        line: Line,
+        /// How.
+        fault: LineFault,
+    },
+}
+
+impl Fault {
+    /// Whether openings are refused while it is latched.
+    pub fn blocks(&self) -> bool {
+        matches!(self, Self::RelayNotReleased)
+    }
+
+    /// What a person on site does about it.
+    pub fn cure(&self) -> String {
+        let then = "then hold the guard's button for 5 s, or restart menshen";
+        match self {
+            Self::RelayNotReleased => format!(
+                "check that the OPEN relay drops out (a welded contact keeps it closed) and \
+                 that its board is connected, replace it if not, {then}"
+            ),
+            Self::LimitsContradict => {
+                format!("check the wiring of the opened and closed limits, {then}")
+            }
+            Self::Input {
+                line: Line::GuardButton,
+                ..
+            } => "check the guard's button and its wiring; this clears by itself".to_owned(),
+            Self::Input {
+                line,
+                fault: LineFault::Stuck,
+            } => format!("check what keeps {line} active (a parked car, the detector), {then}"),
+            Self::Input {
+                line,
+                fault: LineFault::Chatter,
+            } => format!("check the wiring of {line} for a loose contact or noise, {then}"),
+        }
+    }
+}
+
+/// What the barrier tells the outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum BarrierEvent {
+    /// The boom's reported position changed.
+    PositionChanged {
+        /// Before.
+        from: Position,
+        /// Now.
+        to: Position,
+    },
+    /// An opening waits in line.
+    OpeningWaits {
+        /// Which.
+        cause: CauseId,
+        /// How many wait, this one included.
+        waiting: usize,
+    },
+    /// A pulse was ordered.
+    OpeningStarted {
+        /// Why.
+        cause: CauseId,
+        /// Who.
+        origin: Origin,
+    },
+    /// A requested opening was not and will not be started.
+    OpeningRefused {
+        /// Which.
+        cause: CauseId,
+        /// Who asked.
+        origin: Origin,
+        /// Why not.
+        reason: Refusal,
+    },
+    /// A started opening did not energise the relay, or the port failed during it.
+    OpeningFailed {
+        /// Which.
+        cause: CauseId,
+        /// The relay guard's words.
+        reason: String,
+    },
+    /// The relay is energised.
+    Energised {
+        /// For which opening.
+        cause: CauseId,
+        /// The relay guard's stamp.
+        at: Monotonic,
+    },
+    /// The relay is released; the opening has ended.
+    Released {
+        /// Which opening.
+        cause: CauseId,
+        /// The relay guard's stamp, or when a new relay guard took over.
+        at: Monotonic,
+    },
+    /// A debounced input became known or changed.
+    LineChanged {
+        /// Which.
+        line: Line,
+        /// Its level.
+        active: bool,
+        /// When.
+        at: Monotonic,
+    },
+    /// A fault was latched; see [`Fault::cure`].
+    FaultLatched {
+        /// Which.
+        fault: Fault,
+    },
+    /// A fault was cleared on site.
+    FaultCleared {
+        /// Which.
+        fault: Fault,
+    },
+    /// Nothing holds the relay's port; openings are refused until it is back.
+    RelayGuardLost {
+        /// What is known about it.
+        reason: String,
+    },
+    /// The relay's port is held, with everything inactive.
+    RelayGuardReady,
+    /// The barrier's thread panicked and began anew, remembering nothing.
+    ThreadRestarted {
+        /// The panic's words.
+        reason: String,
+    },
+}

@@ -1,0 +1,685 @@
+//! The rules, on scripted and on random traces, against a small model of the relay.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{
+    Action, Barrier, BarrierEvent, CLEAR_HOLD, Fault, Input, Origin, PULSE_MAX, PULSE_MIN,
+    Position, PulseProfile, Refusal, RelayReport, WAITING_MAX,
+};
+use crate::cause::CauseId;
+use crate::line::{Line, LineFault};
+use crate::time::Monotonic;
+
+/// How the modelled relay takes the next pulses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relay {
+    Good,
+    Welded,
+    Refuses,
+    Silent,
+    Fails,
+}
+
+/// A barrier with a modelled relay guard. Checks the invariants at every action.
+struct World {
+    barrier: Barrier,
+    now: u64,
+    mode: Relay,
+    alive: bool,
+    /// The cause that holds the modelled relay, and when it lets go (never when welded).
+    energised: Option<(CauseId, Option<u64>)>,
+    last_off: Option<u64>,
+    levels: HashMap<Line, bool>,
+    pressed: Option<u64>,
+    /// When each cause was asked for.
+    asked: HashMap<CauseId, u64>,
+    started: Vec<CauseId>,
+    pulses: Vec<(u64, CauseId)>,
+    refused: Vec<(CauseId, Refusal)>,
+    /// Something fresh happened since STOP was last pressed that a fire may act on.
+    fire_may_act: bool,
+    last_stop: Option<u64>,
+    latched: bool,
+    next: u64,
+    events: Vec<BarrierEvent>,
+}
+
+fn ms(span: Duration) -> u64 {
+    span.as_millis() as u64
+}
+
+fn cause(n: u64) -> CauseId {
+    CauseId::new(format!("passage-{n}")).unwrap()
+}
+
+impl World {
+    fn new(lines: &[Line]) -> Self {
+        Self {
+            barrier: Barrier::new(
+                PulseProfile::default(),
+                lines.iter().cloned(),
+                Monotonic::default(),
+            ),
+            now: 0,
+            mode: Relay::Good,
+            alive: false,
+            energised: None,
+            last_off: None,
+            levels: HashMap::new(),
+            pressed: None,
+            asked: HashMap::new(),
+            started: Vec::new(),
+            pulses: Vec::new(),
+            refused: Vec::new(),
+            fire_may_act: true,
+            last_stop: None,
+            latched: false,
+            next: 0,
+            events: Vec::new(),
+        }
+    }
+
+    /// A world whose relay guard is ready and whose lines are all known to be at rest.
+    fn ready(lines: &[Line]) -> Self {
+        let mut world = Self::new(lines);
+        world.revive();
+        for line in lines {
+            world.line(line, false);
+        }
+        world
+    }
+
+    fn step(&mut self, input: Input) {
+        let stop_rises = matches!(
+            &input,
+            Input::LineChanged {
+                line: Line::Stop,
+                active: true
+            }
+        );
+        let actions = self.barrier.step(Monotonic::from_millis(self.now), input);
+        if stop_rises {
+            assert_eq!(actions.first(), Some(&Action::ReleaseAll));
+        }
+        for action in actions {
+            match action {
+                Action::Pulse { cause, duration } => self.pulse(cause, duration),
+                Action::ReleaseAll => self.release_all(),
+                Action::Report(event) => self.report(event),
+            }
+        }
+        let open = self.asked.len() - self.started_of_asked() - self.refused.len();
+        assert!(open <= WAITING_MAX, "{open} openings wait");
+    }
+
+    fn started_of_asked(&self) -> usize {
+        self.started
+            .iter()
+            .filter(|cause| self.asked.contains_key(cause))
+            .count()
+    }
+
+    fn pulse(&mut self, cause: CauseId, duration: Duration) {
+        let profile = PulseProfile::default();
+        let is_fire = cause.as_str().starts_with("fire");
+        assert!(self.alive, "a pulse without a relay guard");
+        assert_ne!(
+            self.levels.get(&Line::Stop),
+            Some(&true),
+            "a pulse under STOP"
+        );
+        assert!((PULSE_MIN..=PULSE_MAX).contains(&duration));
+        assert!(!self.started.contains(&cause), "{cause} pulses twice");
+        assert!(is_fire || !self.latched, "a pulse under a latched fault");
+        assert!(
+            self.energised.is_none() || self.latched,
+            "two pulses at once"
+        );
+        if let Some(off) = self.last_off {
+            assert!(self.now - off >= ms(profile.dead_time), "no dead time");
+        }
+        if is_fire {
+            assert_eq!(self.levels.get(&Line::Fire), Some(&true), "no fire");
+            assert!(self.fire_may_act, "fire restarted by itself after STOP");
+        } else if let Some(asked) = self.asked.get(&cause) {
+            assert!(self.now - asked <= 13_000, "an old request moved the boom");
+            assert!(self.last_stop.is_none_or(|stop| stop <= *asked));
+        } else {
+            assert!(cause.as_str().starts_with("guard-button"), "no cause");
+        }
+        self.fire_may_act = true;
+        self.started.push(cause.clone());
+        self.pulses.push((self.now, cause.clone()));
+        match self.mode {
+            Relay::Refuses => self.step(Input::Relay(RelayReport::Refused {
+                cause,
+                reason: "busy".into(),
+            })),
+            Relay::Silent => self.energised = Some((cause, None)),
+            Relay::Fails => {
+                let reason = "no such device".to_owned();
+                self.last_off = Some(self.now);
+                self.step(Input::Relay(RelayReport::Failed {
+                    cause: cause.clone(),
+                    reason,
+                }));
+                self.release_report(Some(cause));
+            }
+            Relay::Good | Relay::Welded => {
+                let good = self.mode == Relay::Good;
+                let off = good.then(|| self.now + ms(duration));
+                self.energised = Some((cause.clone(), off));
+                let at = Monotonic::from_millis(self.now);
+                self.step(Input::Relay(RelayReport::Energised { cause, at }));
+            }
+        }
+    }
+
+    fn release_report(&mut self, cause: Option<CauseId>) {
+        let at = Monotonic::from_millis(self.now);
+        self.step(Input::Relay(RelayReport::Released { cause, at }));
+    }
+
+    fn release_all(&mut self) {
+        if self.alive
+            && let Some((cause, Some(_))) = self.energised.take_if(|(_, off)| off.is_some())
+        {
+            self.last_off = Some(self.now);
+            self.release_report(Some(cause));
+        }
+    }
+
+    fn report(&mut self, event: BarrierEvent) {
+        match &event {
+            BarrierEvent::OpeningStarted { cause, .. } => {
+                assert!(self.started.contains(cause), "a start without its pulse");
+            }
+            BarrierEvent::OpeningRefused { cause, reason, .. }
+                if self.asked.contains_key(cause) && *reason != Refusal::Duplicate =>
+            {
+                self.refused.push((cause.clone(), *reason));
+            }
+            BarrierEvent::FaultLatched {
+                fault: Fault::RelayNotReleased,
+            } => self.latched = true,
+            BarrierEvent::FaultCleared {
+                fault: Fault::RelayNotReleased,
+            } => {
+                let held = self.pressed.map(|at| self.now - at);
+                assert!(held >= Some(ms(CLEAR_HOLD)), "cleared without the button");
+                self.latched = false;
+                self.energised = None;
+                self.last_off = None;
+            }
+            _ => {}
+        }
+        self.events.push(event);
+    }
+
+    fn wait(&mut self, millis: u64) {
+        let end = self.now + millis;
+        while self.now < end {
+            self.now = end.min(self.now + 10);
+            if let Some((cause, Some(off))) = self.energised.clone()
+                && self.now >= off
+                && self.alive
+            {
+                self.energised = None;
+                self.last_off = Some(self.now);
+                self.release_report(Some(cause));
+            }
+            self.step(Input::Tick);
+        }
+    }
+
+    fn line(&mut self, line: &Line, active: bool) {
+        if !self.alive || self.levels.get(line) == Some(&active) {
+            return;
+        }
+        let before = self.levels.insert(line.clone(), active);
+        let stop = self.levels.get(&Line::Stop) == Some(&true);
+        match line {
+            Line::Stop if active => {
+                self.fire_may_act = false;
+                self.last_stop = Some(self.now);
+            }
+            Line::Stop if self.levels.get(&Line::Fire) == Some(&false) => self.fire_may_act = true,
+            Line::Fire if !active => self.fire_may_act = !stop,
+            Line::GuardButton => {
+                self.pressed = (active && before == Some(false)).then_some(self.now);
+            }
+            _ => {}
+        }
+        self.step(Input::LineChanged {
+            line: line.clone(),
+            active,
+        });
+    }
+
+    fn ask(&mut self, origin: Origin) -> CauseId {
+        self.next += 1;
+        let cause = cause(self.next);
+        self.asked.insert(cause.clone(), self.now);
+        let asked = Monotonic::from_millis(self.now);
+        self.step(Input::OpenRequest {
+            cause: cause.clone(),
+            origin,
+            asked,
+        });
+        if self.levels.get(&Line::Stop) == Some(&true) {
+            assert!(self.reason_of(&cause).is_some(), "kept for STOP's end");
+        }
+        cause
+    }
+
+    fn ask_again(&mut self) {
+        let asked = Monotonic::from_millis(self.now);
+        if let Some(cause) = self.started.last().cloned() {
+            self.step(Input::OpenRequest {
+                cause,
+                origin: Origin::Automatic,
+                asked,
+            });
+        }
+    }
+
+    fn kill(&mut self) {
+        self.alive = false;
+        self.levels.clear();
+        self.pressed = None;
+        self.step(Input::RelayGuardLost {
+            reason: "killed".into(),
+        });
+    }
+
+    fn revive(&mut self) {
+        if !self.alive {
+            self.alive = true;
+            if self.energised.take().is_some() {
+                self.last_off = Some(self.now);
+            }
+            self.step(Input::RelayGuardReady);
+        }
+    }
+
+    fn reason_of(&self, cause: &CauseId) -> Option<Refusal> {
+        self.refused
+            .iter()
+            .find(|(refused, _)| refused == cause)
+            .map(|(_, reason)| *reason)
+    }
+}
+
+#[test]
+fn one_request_is_one_pulse_at_once() {
+    let mut world = World::ready(&[]);
+    let first = world.ask(Origin::Automatic);
+    assert_eq!(world.pulses, [(0, first.clone())]);
+    world.wait(10_000);
+    world.ask_again();
+    world.wait(10_000);
+    assert_eq!(world.pulses.len(), 1);
+    assert!(world.events.iter().any(|event| matches!(
+        event,
+        BarrierEvent::Released { cause, .. } if *cause == first
+    )));
+}
+
+#[test]
+fn three_more_wait_in_line_and_the_fifth_is_refused() {
+    let mut world = World::ready(&[]);
+    for _ in 0..4 {
+        world.ask(Origin::Automatic);
+    }
+    let fifth = world.ask(Origin::Automatic);
+    assert_eq!(world.reason_of(&fifth), Some(Refusal::QueueFull));
+    world.wait(20_000);
+    let times: Vec<u64> = world.pulses.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [0, 2500, 5000, 7500]);
+}
+
+#[test]
+fn the_guard_goes_first_and_takes_a_place() {
+    let mut world = World::ready(&[]);
+    let cars: Vec<CauseId> = (0..4).map(|_| world.ask(Origin::Automatic)).collect();
+    let guard = world.ask(Origin::Guard);
+    assert_eq!(world.reason_of(&cars[3]), Some(Refusal::QueueFull));
+    world.wait(1000);
+    assert_eq!(world.pulses.last(), Some(&(800, guard)));
+}
+
+#[test]
+fn without_a_relay_guard_a_request_dies_after_the_freshness() {
+    let mut world = World::new(&[]);
+    world.wait(300);
+    let early = world.ask(Origin::Automatic);
+    world.wait(490);
+    assert_eq!(world.reason_of(&early), None);
+    world.wait(10);
+    assert_eq!(world.reason_of(&early), Some(Refusal::RelayGuardLost));
+    let late = world.ask(Origin::Command);
+    world.wait(100);
+    world.revive();
+    assert_eq!(world.pulses.len(), 1);
+    assert_eq!(world.pulses[0].1, late);
+    world.wait(5000);
+    assert_eq!(world.pulses.len(), 1);
+}
+
+#[test]
+fn a_request_that_was_long_on_its_way_is_stale() {
+    let mut world = World::ready(&[]);
+    world.now = 10_000;
+    let cause = cause(77);
+    world.asked.insert(cause.clone(), 9000);
+    world.step(Input::OpenRequest {
+        cause: cause.clone(),
+        origin: Origin::Automatic,
+        asked: Monotonic::from_millis(9000),
+    });
+    assert_eq!(world.reason_of(&cause), Some(Refusal::Stale));
+}
+
+#[test]
+fn a_wired_stop_must_be_known_before_anything_moves() {
+    let mut world = World::new(&[Line::Stop]);
+    world.revive();
+    world.ask(Origin::Automatic);
+    world.wait(100);
+    assert!(world.pulses.is_empty());
+    world.line(&Line::Stop, false);
+    assert_eq!(world.pulses.len(), 1);
+}
+
+#[test]
+fn stop_releases_refuses_and_never_restarts_by_itself() {
+    let mut world = World::ready(&[Line::Stop, Line::Fire, Line::GuardButton]);
+    world.ask(Origin::Automatic);
+    let waits = world.ask(Origin::Automatic);
+    world.wait(100);
+    world.line(&Line::Fire, true);
+    world.line(&Line::Stop, true);
+    assert_eq!(world.energised, None);
+    assert_eq!(world.last_off, Some(100));
+    assert_eq!(world.barrier.position(), Position::Stopped);
+    assert_eq!(world.reason_of(&waits), Some(Refusal::FireHoldsOpen));
+    world.wait(5000);
+    world.line(&Line::Stop, false);
+    world.wait(30_000);
+    assert_eq!(world.pulses.len(), 1, "STOP released, fire still there");
+    world.line(&Line::GuardButton, true);
+    assert_eq!(world.pulses.len(), 2);
+    world.wait(5500);
+    assert_eq!(world.pulses.len(), 3, "fire holds again");
+}
+
+#[test]
+fn fire_opens_within_the_step_and_repeats() {
+    let mut world = World::ready(&[Line::Fire]);
+    world.wait(1000);
+    world.line(&Line::Fire, true);
+    assert_eq!(world.pulses.len(), 1);
+    world.wait(20_000);
+    assert_eq!(world.pulses.len(), 5);
+    let car = world.ask(Origin::Automatic);
+    assert_eq!(world.reason_of(&car), Some(Refusal::FireHoldsOpen));
+    world.line(&Line::Fire, false);
+    world.wait(20_000);
+    assert_eq!(world.pulses.len(), 5);
+}
+
+#[test]
+fn an_alarm_that_is_there_at_the_start_opens() {
+    let mut world = World::new(&[Line::Fire, Line::Stop]);
+    world.revive();
+    world.line(&Line::Fire, true);
+    assert!(world.pulses.is_empty());
+    world.line(&Line::Stop, false);
+    assert_eq!(world.pulses.len(), 1);
+}
+
+#[test]
+fn a_button_found_pressed_is_no_press() {
+    let mut world = World::new(&[Line::GuardButton]);
+    world.revive();
+    world.line(&Line::GuardButton, true);
+    world.wait(1000);
+    assert!(world.pulses.is_empty());
+    world.line(&Line::GuardButton, false);
+    world.line(&Line::GuardButton, true);
+    assert_eq!(world.pulses.len(), 1);
+    assert_ne!(world.pulses[0].1, cause(1));
+}
+
+#[test]
+fn a_welded_relay_is_latched_and_cleared_by_holding_the_button() {
+    let mut world = World::ready(&[Line::GuardButton]);
+    world.mode = Relay::Welded;
+    world.ask(Origin::Automatic);
+    world.wait(1090);
+    assert!(world.barrier.faults().is_empty());
+    world.wait(10);
+    assert_eq!(world.barrier.faults(), [Fault::RelayNotReleased]);
+    assert_eq!(world.barrier.position(), Position::Fault);
+    assert!(Fault::RelayNotReleased.cure().contains("5 s"));
+    let car = world.ask(Origin::Automatic);
+    assert_eq!(world.reason_of(&car), Some(Refusal::FaultLatched));
+    world.mode = Relay::Good;
+    world.line(&Line::GuardButton, true);
+    world.wait(4990);
+    assert!(!world.barrier.faults().is_empty());
+    world.wait(10);
+    assert!(world.barrier.faults().is_empty());
+    assert_eq!(
+        world.pulses.len(),
+        1,
+        "the held button itself opens nothing"
+    );
+    world.ask(Origin::Automatic);
+    assert_eq!(world.pulses.len(), 2);
+}
+
+/// Regression: a pulse that nobody confirmed was given up, and the dead time was counted from
+/// then, not from the moment in which a new relay guard released the line.
+#[test]
+fn a_new_relay_guards_first_write_begins_the_dead_time() {
+    let mut world = World::ready(&[Line::Fire]);
+    world.mode = Relay::Silent;
+    world.ask(Origin::Automatic);
+    world.wait(2000);
+    world.kill();
+    world.revive();
+    world.mode = Relay::Good;
+    world.line(&Line::Fire, true);
+    assert_eq!(world.pulses.len(), 1);
+    world.wait(300);
+    assert_eq!(world.pulses.len(), 2);
+}
+
+#[test]
+fn limits_tell_the_position() {
+    let mut world = World::ready(&[Line::OpenedLimit, Line::ClosedLimit]);
+    assert_eq!(world.barrier.position(), Position::Unknown);
+    for (line, active, position) in [
+        (Line::ClosedLimit, true, Position::Closed),
+        (Line::ClosedLimit, false, Position::Opening),
+        (Line::OpenedLimit, true, Position::Open),
+        (Line::OpenedLimit, false, Position::Closing),
+        (Line::ClosedLimit, true, Position::Closed),
+        (Line::OpenedLimit, true, Position::Fault),
+        (Line::OpenedLimit, false, Position::Closed),
+    ] {
+        world.line(&line, active);
+        assert_eq!(world.barrier.position(), position, "{line} {active}");
+    }
+    assert!(
+        world.barrier.faults().is_empty(),
+        "no button: cleared itself"
+    );
+    world.kill();
+    assert_eq!(world.barrier.position(), Position::Unknown);
+}
+
+#[test]
+fn a_faulty_input_is_latched_but_stops_nobody() {
+    let mut world = World::ready(&[Line::GuardButton, Line::SafetyLoop]);
+    let health = |faulty| Input::LineHealth {
+        line: Line::SafetyLoop,
+        fault: LineFault::Stuck,
+        faulty,
+    };
+    world.step(health(true));
+    world.step(health(false));
+    assert_eq!(world.barrier.faults().len(), 1);
+    world.ask(Origin::Automatic);
+    assert_eq!(world.pulses.len(), 1);
+    world.wait(3000);
+    world.line(&Line::GuardButton, true);
+    world.wait(5000);
+    assert!(world.barrier.faults().is_empty());
+}
+
+#[test]
+fn shutdown_releases_and_starts_nothing_more() {
+    let mut world = World::ready(&[Line::Fire]);
+    world.ask(Origin::Automatic);
+    let waits = world.ask(Origin::Automatic);
+    world.wait(100);
+    world.step(Input::Shutdown);
+    assert_eq!(world.energised, None);
+    assert_eq!(world.reason_of(&waits), Some(Refusal::ShuttingDown));
+    world.line(&Line::Fire, true);
+    world.wait(10_000);
+    assert_eq!(world.pulses.len(), 1);
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Wait(u64),
+    Ask(Origin),
+    AskAgain,
+    Line(Line, bool),
+    Mode(Relay),
+    Kill,
+    Revive,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let origin = prop_oneof![
+        Just(Origin::Automatic),
+        Just(Origin::Guard),
+        Just(Origin::Command)
+    ];
+    let line = prop_oneof![
+        Just(Line::Stop),
+        Just(Line::Fire),
+        Just(Line::GuardButton),
+        Just(Line::SafetyLoop)
+    ];
+    let mode = prop_oneof![
+        4 => Just(Relay::Good),
+        1 => Just(Relay::Welded),
+        1 => Just(Relay::Refuses),
+        1 => Just(Relay::Silent),
+        1 => Just(Relay::Fails),
+    ];
+    prop_oneof![
+        6 => (1u64..700).prop_map(Happening::Wait),
+        1 => (2000u64..7000).prop_map(Happening::Wait),
+        6 => origin.prop_map(Happening::Ask),
+        1 => Just(Happening::AskAgain),
+        4 => (line, any::<bool>()).prop_map(|(line, active)| Happening::Line(line, active)),
+        1 => mode.prop_map(Happening::Mode),
+        1 => Just(Happening::Kill),
+        3 => Just(Happening::Revive),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// The invariants asserted in [`World`] hold on every trace, and afterwards every request
+    /// has had exactly one answer.
+    #[test]
+    fn the_rules_hold_whatever_happens(
+        happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        let lines = [Line::Stop, Line::Fire, Line::GuardButton, Line::SafetyLoop];
+        let mut world = World::ready(&lines);
+        for happening in happenings {
+            match happening {
+                Happening::Wait(millis) => world.wait(millis),
+                Happening::Ask(origin) => { world.ask(origin); }
+                Happening::AskAgain => world.ask_again(),
+                Happening::Line(line, active) => world.line(&line, active),
+                Happening::Mode(mode) => world.mode = mode,
+                Happening::Kill => world.kill(),
+                Happening::Revive => world.revive(),
+            }
+        }
+        world.mode = Relay::Good;
+        world.revive();
+        for line in &lines {
+            world.line(line, false);
+        }
+        world.wait(30_000);
+        let started: HashSet<_> = world.started.iter().collect();
+        for cause in world.asked.keys() {
+            let answers = usize::from(started.contains(cause))
+                + world.refused.iter().filter(|(refused, _)| refused == cause).count();
+            prop_assert_eq!(answers, 1, "{} has {} answers", cause, answers);
+        }
+        // Everything is at rest again and can be cleared on site: the next car gets in.
+        world.line(&Line::GuardButton, true);
+        world.wait(6000);
+        world.line(&Line::GuardButton, false);
+        world.wait(6000);
+        let car = world.ask(Origin::Automatic);
+        prop_assert!(world.started.contains(&car));
+    }
+
+    /// Without a request, a press or an alarm nothing moves.
+    #[test]
+    fn nothing_moves_without_a_cause(
+        happenings in prop::collection::vec(happening(), 1..60),
+    ) {
+        let lines = [Line::Stop, Line::Fire, Line::GuardButton, Line::SafetyLoop];
+        let mut world = World::ready(&lines);
+        for happening in happenings {
+            match happening {
+                Happening::Wait(millis) => world.wait(millis),
+                Happening::Line(line @ (Line::Stop | Line::SafetyLoop), active) => {
+                    world.line(&line, active);
+                }
+                Happening::Kill => world.kill(),
+                Happening::Revive => world.revive(),
+                _ => {}
+            }
+        }
+        prop_assert!(world.pulses.is_empty());
+    }
+
+    /// While the alarm lasts and nothing forbids it, the boom is opened at least once in
+    /// every `fire_repeat` (and the pulse in progress and the dead time before it).
+    #[test]
+    fn fire_keeps_opening(
+        happenings in prop::collection::vec(happening(), 1..60),
+    ) {
+        let mut world = World::ready(&[Line::Fire, Line::GuardButton]);
+        world.line(&Line::Fire, true);
+        for happening in happenings {
+            match happening {
+                Happening::Wait(millis) => world.wait(millis),
+                Happening::Ask(origin) => { world.ask(origin); }
+                Happening::Line(line @ Line::GuardButton, active) => world.line(&line, active),
+                _ => {}
+            }
+            let last = world.pulses.last().unwrap().0;
+            prop_assert!(world.now - last <= 5050);
+        }
+    }
+}

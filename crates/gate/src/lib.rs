@@ -1,0 +1,80 @@
+//! Moving a boom safely.
+//!
+//! This is the only crate that touches hardware. It knows nothing of plates, registers or
+//! networks: it is asked to open, for a cause that is an opaque id, and tells what became of
+//! it. It has one profile, `pulse`: one volt-free OPEN pulse into the barrier's own
+//! controller, which moves, holds and closes the boom by its own rules. Menshen is no safety
+//! device; the controller's protection against closing on somebody must work without it.
+//!
+//! ```text
+//!            daemon                                  │ child process, a pipe between
+//!                                                    │
+//! Opener ──► driver ──► barrier ──► pulse, release ──┼─► relay_guard ──► relay ──► line
+//!               ▲  ◄─── events       beat            │    pulse_timer      │
+//!               │                                    │        ▲            │
+//!             line ◄──── contacts, edges, beat ──────┼────────┴────────────┘ contacts
+//! ```
+//!
+//! | module | what it is | pure |
+//! |---|---|---|
+//! | [`barrier`] | the state machine: inputs and time in, actions out | yes |
+//! | [`line`](mod@line) | raw contacts to trusted levels | yes |
+//! | [`pulse_timer`] | the relay guard's judgement | yes |
+//! | [`protocol`] | what the daemon and its relay guard say to each other | yes |
+//! | [`wiring`] | the configuration of relays and inputs | yes |
+//! | [`relay`] | the ports: simulated, Raspberry Pi, GPIO chip, serial board | no |
+//! | [`relay_guard`] | the process that holds the port | no |
+//! | [`driver`] | the daemon's thread for each barrier | no |
+//! | [`safe_off`] | releases everything from outside | no |
+//!
+//! # Invariants
+//!
+//! In the [`barrier`], checked on random traces:
+//! - Every opening has exactly one cause id, and no cause is pulsed twice (within the last
+//!   [`cause::REMEMBERED_CAUSES`]). Every request is answered exactly once: started or
+//!   refused.
+//! - At most three openings wait. None that waited for a lost relay guard longer than the
+//!   freshness, or was asked for longer ago than that, is carried out. Nothing survives a
+//!   restart.
+//! - STOP orders the release in the step that reports it, and nothing is pulsed while it is
+//!   pressed, or wired but not yet known. Its end alone moves nothing.
+//! - Fire pulses in the step that reports it (or when the pulse in progress and the dead time
+//!   are over), and again every `fire_repeat`. No input closes: there is no such output.
+//! - Two pulses never overlap, and the dead time lies between them.
+//! - A pulse whose release is not confirmed within its bound and margin is a latched fault
+//!   that stops all openings but fire's. Only the guard's button, held 5 s, or a restart
+//!   clears it.
+//! - A level found at the start, or after the relay guard was lost, is no press of a button.
+//!
+//! In the relay guard ([`pulse_timer`], [`relay_guard`]), whatever the daemon does:
+//! - The line is opened inactive. A pulse lasts 200 to 1000 ms whatever was asked.
+//! - The relay is released when the daemon's pipe closes, when no message has come for 500 ms,
+//!   on SIGTERM, SIGINT and SIGHUP, and when nobody reads the guard's reports.
+//! - A pulse is refused while one runs, and for a cause that was pulsed before.
+//! - It never waits for the daemon while a relay is energised. Unreadable lines change
+//!   nothing.
+//!
+//! In the [`driver`]:
+//! - The thread that decides is the one that sends the beats: when it stalls, the relay falls.
+//! - A guard that ends or hangs is killed, reaped and replaced; its successor's first write
+//!   is a release.
+//! - Only monotonic time decides. No lagging reader of events can hold the thread up.
+//!
+//! What no process can promise: SIGKILL of the guard alone leaves the line as it is until its
+//! successor opens it (milliseconds), and SIGKILL of both until `safe-off` or the next start.
+
+pub mod barrier;
+pub mod cause;
+pub mod driver;
+pub mod line;
+pub mod protocol;
+pub mod pulse_timer;
+pub mod relay;
+pub mod relay_guard;
+mod safe_off;
+mod time;
+pub mod wiring;
+
+pub use cause::CauseId;
+pub use safe_off::safe_off;
+pub use time::Monotonic;

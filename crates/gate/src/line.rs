@@ -1,0 +1,343 @@
+//! Input lines: what they are called, and how a raw contact becomes a trusted level.
+//!
+//! The relay guard reports whether each wired contact is closed. A [`Debouncer`] for each
+//! line turns that into "active" or "not active" (a normally-closed contact is active when it
+//! is open, so a broken wire reads as active), holds a change back until it has lasted, and
+//! says when an input chatters or has been active for longer than anyone believes.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Monotonic;
+
+/// An input of a barrier.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Line {
+    /// The loop (or radar, or beam) before the boom of the named lane.
+    ArrivalLoop(String),
+    /// The loop (or radar, or beam) under the boom.
+    SafetyLoop,
+    /// The guard's OPEN button.
+    GuardButton,
+    /// The fire alarm's contact.
+    Fire,
+    /// The STOP button.
+    Stop,
+    /// Active when the boom is fully up.
+    OpenedLimit,
+    /// Active when the boom is fully down.
+    ClosedLimit,
+}
+
+/// A text that names no input line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no input line: use arrival_loop:LANE, safety_loop, guard_button, fire, stop, \
+     opened_limit or closed_limit"
+)]
+pub struct UnknownLine(String);
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ArrivalLoop(lane) => return write!(f, "arrival_loop:{lane}"),
+            Self::SafetyLoop => "safety_loop",
+            Self::GuardButton => "guard_button",
+            Self::Fire => "fire",
+            Self::Stop => "stop",
+            Self::OpenedLimit => "opened_limit",
+            Self::ClosedLimit => "closed_limit",
+        })
+    }
+}
+
+impl FromStr for Line {
+    type Err = UnknownLine;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLine> {
+        Ok(match text {
+            "safety_loop" => Self::SafetyLoop,
+            "guard_button" => Self::GuardButton,
+            "fire" => Self::Fire,
+            "stop" => Self::Stop,
+            "opened_limit" => Self::OpenedLimit,
+            "closed_limit" => Self::ClosedLimit,
+            _ => match text.strip_prefix("arrival_loop:") {
+                Some(lane) if !lane.is_empty() => Self::ArrivalLoop(lane.to_owned()),
+                _ => return Err(UnknownLine(text.to_owned())),
+            },
+        })
+    }
+}
+
+impl TryFrom<String> for Line {
+    type Error = UnknownLine;
+
+    fn try_from(text: String) -> Result<Self, UnknownLine> {
+        text.parse()
+    }
+}
+
+impl From<Line> for String {
+    fn from(line: Line) -> Self {
+        line.to_string()
+    }
+}
+
+/// What is wrong with an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineFault {
+    /// Active without a break for longer than its `stuck_after`.
+    Stuck,
+    /// More than [`CHATTER_CHANGES`] raw changes within one second.
+    Chatter,
+}
+
+/// How one input is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DebounceRule {
+    /// The contact is closed at rest: active means open.
+    pub normally_closed: bool,
+    /// How long a change must last before it counts.
+    pub debounce: Duration,
+    /// Active for longer than this is a fault; `None` where long activity is normal.
+    pub stuck_after: Option<Duration>,
+}
+
+/// What a [`Debouncer`] noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineNotice {
+    /// The trusted level is known for the first time, or changed.
+    Level(bool),
+    /// The input became faulty.
+    Faulty(LineFault),
+    /// The input behaves again.
+    Healthy(LineFault),
+}
+
+/// Raw changes within one second beyond which an input chatters.
+pub const CHATTER_CHANGES: u32 = 20;
+const CHATTER_WINDOW: Duration = Duration::from_secs(1);
+/// How long a chattering input must be quiet before it is believed healthy.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Turns one raw contact into a trusted level. Pure: time and samples are arguments.
+///
+/// Until the first level has lasted for the debounce time nothing is known and nothing is
+/// said: a long cable that rises slowly against its pull-up must not look like an alarm.
+#[derive(Debug)]
+pub struct Debouncer {
+    rule: DebounceRule,
+    raw: Option<(bool, Monotonic)>,
+    level: Option<(bool, Monotonic)>,
+    window: Monotonic,
+    changes: u32,
+    chattering: bool,
+    stuck: bool,
+}
+
+impl Debouncer {
+    /// A debouncer that knows nothing yet.
+    pub fn new(rule: DebounceRule) -> Self {
+        Self {
+            rule,
+            raw: None,
+            level: None,
+            window: Monotonic::default(),
+            changes: 0,
+            chattering: false,
+            stuck: false,
+        }
+    }
+
+    /// Forgets the level, as after the relay guard was lost: what happened meanwhile is
+    /// unknown. Faults stay known.
+    pub fn forget(&mut self) {
+        self.raw = None;
+        self.level = None;
+    }
+
+    /// The trusted level, once known.
+    pub fn active(&self) -> Option<bool> {
+        self.level.map(|(active, _)| active)
+    }
+
+    /// When the next [`Debouncer::step`] may have something to say without a new sample.
+    pub fn deadline(&self) -> Option<Monotonic> {
+        let (raw, since) = self.raw?;
+        (self.active() != Some(raw)).then(|| since + self.rule.debounce)
+    }
+
+    /// Takes a sample of the contact (`Some(closed)`), or only the time (`None`).
+    pub fn step(&mut self, now: Monotonic, closed: Option<bool>) -> Vec<LineNotice> {
+        let mut notices = Vec::new();
+        if let Some(closed) = closed {
+            self.sample(now, closed != self.rule.normally_closed, &mut notices);
+        }
+        let Some((raw, since)) = self.raw else {
+            return notices;
+        };
+        if self.active() != Some(raw) && now.since(since) >= self.rule.debounce {
+            self.level = Some((raw, now));
+            notices.push(LineNotice::Level(raw));
+        }
+        if self.chattering && now.since(since) >= QUIET {
+            self.chattering = false;
+            notices.push(LineNotice::Healthy(LineFault::Chatter));
+        }
+        if let (Some((active, since)), Some(limit)) = (self.level, self.rule.stuck_after) {
+            let stuck = active && now.since(since) >= limit;
+            if stuck != self.stuck {
+                self.stuck = stuck;
+                notices.push(if stuck {
+                    LineNotice::Faulty(LineFault::Stuck)
+                } else {
+                    LineNotice::Healthy(LineFault::Stuck)
+                });
+            }
+        }
+        notices
+    }
+
+    fn sample(&mut self, now: Monotonic, active: bool, notices: &mut Vec<LineNotice>) {
+        match self.raw {
+            Some((before, _)) if before == active => return,
+            Some(_) => {
+                if now.since(self.window) >= CHATTER_WINDOW {
+                    self.window = now;
+                    self.changes = 0;
+                }
+                self.changes = self.changes.saturating_add(1);
+                if self.changes > CHATTER_CHANGES && !self.chattering {
+                    self.chattering = true;
+                    notices.push(LineNotice::Faulty(LineFault::Chatter));
+                }
+            }
+            None => {}
+        }
+        self.raw = Some((active, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    const RULE: DebounceRule = DebounceRule {
+        normally_closed: false,
+        debounce: Duration::from_millis(30),
+        stuck_after: Some(Duration::from_mins(1)),
+    };
+
+    fn at(ms: u64) -> Monotonic {
+        Monotonic::from_millis(ms)
+    }
+
+    #[test]
+    fn a_level_counts_once_it_has_lasted() {
+        let mut line = Debouncer::new(RULE);
+        assert_eq!(line.step(at(0), Some(false)), []);
+        assert_eq!(line.active(), None);
+        assert_eq!(line.deadline(), Some(at(30)));
+        assert_eq!(line.step(at(30), None), [LineNotice::Level(false)]);
+        assert_eq!(line.step(at(100), Some(true)), []);
+        assert_eq!(line.step(at(120), Some(false)), []);
+        assert_eq!(line.step(at(400), None), []);
+        assert_eq!(line.step(at(500), Some(true)), []);
+        assert_eq!(line.step(at(530), Some(true)), [LineNotice::Level(true)]);
+        assert_eq!(line.deadline(), None);
+    }
+
+    #[test]
+    fn a_broken_wire_of_a_normally_closed_contact_is_active() {
+        let mut line = Debouncer::new(DebounceRule {
+            normally_closed: true,
+            ..RULE
+        });
+        line.step(at(0), Some(true));
+        assert_eq!(line.step(at(30), None), [LineNotice::Level(false)]);
+        line.step(at(100), Some(false));
+        assert_eq!(line.step(at(130), None), [LineNotice::Level(true)]);
+    }
+
+    #[test]
+    fn chatter_and_sticking_are_said_once_and_taken_back() {
+        let mut line = Debouncer::new(RULE);
+        let mut faults = Vec::new();
+        for n in 0..100 {
+            faults.extend(line.step(at(1000 + n * 5), Some(n % 2 == 0)));
+        }
+        assert_eq!(faults, [LineNotice::Faulty(LineFault::Chatter)]);
+        line.step(at(2000), Some(true));
+        assert_eq!(line.step(at(2030), None), [LineNotice::Level(true)]);
+        assert_eq!(
+            line.step(at(12_000), None),
+            [LineNotice::Healthy(LineFault::Chatter)]
+        );
+        assert_eq!(
+            line.step(at(62_030), None),
+            [LineNotice::Faulty(LineFault::Stuck)]
+        );
+        line.step(at(63_000), Some(false));
+        assert_eq!(
+            line.step(at(63_030), None),
+            [
+                LineNotice::Level(false),
+                LineNotice::Healthy(LineFault::Stuck)
+            ]
+        );
+    }
+
+    #[test]
+    fn names_go_there_and_back() {
+        for name in [
+            "arrival_loop:entry",
+            "safety_loop",
+            "guard_button",
+            "fire",
+            "stop",
+            "opened_limit",
+            "closed_limit",
+        ] {
+            assert_eq!(name.parse::<Line>().unwrap().to_string(), name);
+        }
+        assert!("arrival_loop:".parse::<Line>().is_err());
+        assert!("loop".parse::<Line>().is_err());
+    }
+
+    proptest! {
+        /// Whatever the contact does, the level changes only after the raw contact has shown
+        /// the new level without a break for the debounce time, and never repeats itself.
+        #[test]
+        fn no_level_without_a_lasting_contact(
+            samples in prop::collection::vec((1u64..60, any::<bool>()), 1..200),
+        ) {
+            let mut line = Debouncer::new(RULE);
+            let mut now = 0;
+            let mut steady: Option<(bool, u64)> = None;
+            let mut level = None;
+            for (pause, closed) in samples {
+                now += pause;
+                if steady.is_none_or(|(was, _)| was != closed) {
+                    steady = Some((closed, now));
+                }
+                for notice in line.step(at(now), Some(closed)) {
+                    if let LineNotice::Level(active) = notice {
+                        prop_assert_ne!(level, Some(active));
+                        level = Some(active);
+                        let (shown, since) = steady.unwrap();
+                        prop_assert_eq!(shown, active);
+                        prop_assert!(now - since >= 30);
+                    }
+                }
+            }
+        }
+    }
+}

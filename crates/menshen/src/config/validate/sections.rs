@@ -1,0 +1,279 @@
+//! The sections that stand once: site, store, models, decision, MQTT.
+
+use std::time::Duration;
+
+use access::Margins;
+use bridge::MqttConfig;
+use domain::reading::Score;
+use jiff::tz::{Offset, TimeZone};
+use toml::de::DeTable;
+
+use super::super::document::Path;
+use super::super::file::{DecisionFile, ModelsFile, SiteFile, StoreFile};
+use super::super::house::{Models, Site, Store};
+use super::super::problem::Text;
+use super::super::read::{Findings, read, secret_cure};
+use super::super::size::ByteSize;
+use super::limits::{DAY, s, span, within};
+use super::section;
+
+pub(super) fn site(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Option<Site> {
+    let path = Path::section("site");
+    let typed: SiteFile = section(root, "site", findings);
+    if typed.name.is_none() {
+        findings.error(
+            &path.key("name"),
+            Text::new("缺少小区名", "the compound has no name"),
+            Text::new(
+                "写上 [site] 和 name = \"east-garden\"（小写字母、数字、连字符；会出现在 MQTT 主题里）",
+                "write [site] and name = \"east-garden\" (a-z, 0-9 and '-'; it becomes part of MQTT topics)",
+            ),
+        );
+    }
+    let zone = typed
+        .time_zone
+        .unwrap_or_else(|| "Asia/Shanghai".to_owned());
+    let time_zone = match zone.as_str() {
+        // China has kept one offset since 1991, so no list of time zones is needed for it.
+        "Asia/Shanghai" => TimeZone::fixed(Offset::constant(8)),
+        other => TimeZone::get(other).unwrap_or_else(|_| {
+            findings.error(
+                &path.key("time_zone"),
+                Text::new(
+                    format!("系统里没有时区 {other:?}"),
+                    format!("the system knows no time zone {other:?}"),
+                ),
+                Text::new(
+                    "写成 \"Asia/Shanghai\" 这样的名称，或安装 tzdata",
+                    "write a name like \"Asia/Shanghai\", or install tzdata",
+                ),
+            );
+            TimeZone::UTC
+        }),
+    };
+    Some(Site {
+        name: typed.name?,
+        device: typed.device.or_else(|| "gate".parse().ok())?,
+        time_zone_name: zone,
+        time_zone,
+        language: typed.language.unwrap_or_default(),
+    })
+}
+
+pub(super) fn store(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Store {
+    let path = Path::section("store");
+    let typed: StoreFile = section(root, "store", findings);
+    let kept = |key: &str, value: Option<Duration>, default, findings: &mut Findings<'_, '_>| {
+        let bounds = (s(3600), DAY * 3660);
+        within(
+            value.unwrap_or(default),
+            bounds,
+            &path.key(key),
+            span,
+            findings,
+        )
+    };
+    let budget = |key: &str, value: Option<ByteSize>, default, findings: &mut Findings<'_, '_>| {
+        let bounds = (
+            ByteSize::new(16_000_000),
+            ByteSize::new(100_000_000_000_000),
+        );
+        let show = |size: &ByteSize| format!("\"{size}\"");
+        let value = value.unwrap_or(ByteSize::new(default));
+        within(value, bounds, &path.key(key), show, findings)
+    };
+    let store = Store {
+        folder: typed.folder.unwrap_or_else(|| "/var/lib/menshen".into()),
+        pictures_for: kept("pictures_for", typed.pictures_for, DAY * 30, findings),
+        events_for: kept("events_for", typed.events_for, DAY * 365, findings),
+        pictures_budget: budget(
+            "pictures_budget",
+            typed.pictures_budget,
+            2_000_000_000,
+            findings,
+        ),
+        events_budget: budget("events_budget", typed.events_budget, 512_000_000, findings),
+    };
+    if store.folder.as_os_str().is_empty() {
+        findings.error(
+            &path.key("folder"),
+            Text::new("文件夹名是空的", "the folder's name is empty"),
+            Text::new(
+                "删去这一行，或写绝对路径",
+                "leave the line out, or write an absolute path",
+            ),
+        );
+    }
+    if store.pictures_for > store.events_for {
+        findings.warning(
+            &path.key("pictures_for"),
+            Text::new(
+                "图片比所属的记录保存得更久",
+                "pictures are kept longer than the events they belong to",
+            ),
+            Text::new(
+                "pictures_for 不要超过 events_for",
+                "let pictures_for be at most events_for",
+            ),
+        );
+    }
+    store
+}
+
+pub(super) fn models(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Models {
+    let typed: ModelsFile = section(root, "models", findings);
+    let path = Path::section("models").key("threads");
+    Models {
+        folder: typed.folder,
+        threads: within(
+            typed.threads.unwrap_or(1),
+            (1, 16),
+            &path,
+            usize::to_string,
+            findings,
+        ),
+    }
+}
+
+/// Nats to the fixed point that decisions are made in.
+fn score(nats: f64) -> Score {
+    Score((nats * 1024.0).round() as i32)
+}
+
+pub(super) fn margins(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Margins {
+    let path = Path::section("decision");
+    let typed: DecisionFile = section(root, "decision", findings);
+    let default = Margins::default();
+    let nats = |key: &str, value: Option<f64>, bounds, default, findings: &mut Findings<'_, '_>| {
+        value.map_or(default, |value| {
+            score(within(
+                value,
+                bounds,
+                &path.key(key),
+                f64::to_string,
+                findings,
+            ))
+        })
+    };
+    let lead = (0.1, 50.0);
+    let over_stranger = nats(
+        "over_stranger",
+        typed.over_stranger,
+        lead,
+        default.over_stranger,
+        findings,
+    );
+    let over_runner_up = nats(
+        "over_runner_up",
+        typed.over_runner_up,
+        lead,
+        default.over_runner_up,
+        findings,
+    );
+    let over_registered = nats(
+        "over_registered",
+        typed.over_registered,
+        lead,
+        default.over_registered,
+        findings,
+    );
+    let least_score = nats(
+        "least_score",
+        typed.least_score,
+        (-50.0, 0.0),
+        default.least_score,
+        findings,
+    );
+    let refuse_after = within(
+        typed.refuse_after.unwrap_or(default.refuse_after),
+        (1, 100),
+        &path.key("refuse_after"),
+        u32::to_string,
+        findings,
+    );
+    for (key, set, default) in [
+        ("over_stranger", over_stranger, default.over_stranger),
+        ("over_runner_up", over_runner_up, default.over_runner_up),
+        ("least_score", least_score, default.least_score),
+    ] {
+        if set < default {
+            findings.warning(
+                &path.key(key),
+                Text::new(
+                    "比默认值宽松：陌生车更容易被放行",
+                    "laxer than the default: more strangers will be let in",
+                ),
+                Text::new(
+                    "没有用自己的图片核对过就用默认值",
+                    "keep the default unless you have measured this on pictures of your own",
+                ),
+            );
+        }
+    }
+    Margins {
+        over_stranger,
+        over_runner_up,
+        over_registered,
+        least_score,
+        refuse_after,
+    }
+}
+
+pub(super) fn mqtt(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Option<MqttConfig> {
+    let path = Path::section("mqtt");
+    let Some(value) = root.get("mqtt") else {
+        findings.note(
+            &path,
+            Text::new(
+                "没有 [mqtt]：记录只保存在本机，不会送到居委会",
+                "there is no [mqtt]: events stay on this machine and reach no committee",
+            ),
+            Text::new(
+                "需要上报时写 [mqtt] 和 host = \"127.0.0.1\"",
+                "to deliver them write [mqtt] and host = \"127.0.0.1\"",
+            ),
+        );
+        return None;
+    };
+    let mqtt: MqttConfig = read(value, &path, findings)?;
+    if mqtt.host.contains('@') {
+        let host = path.key("host");
+        findings.error(
+            &host,
+            Text::new(
+                "地址里写了用户名或密码",
+                "a user name or password stands in the address",
+            ),
+            secret_cure(),
+        );
+        findings.mark_broken(host);
+    }
+    for problem in mqtt.validate() {
+        findings.foreign(&path.key(problem.key), &problem.message);
+    }
+    if mqtt.insecure_plain && !mqtt.is_loopback() {
+        findings.warning(
+            &path.key("insecure_plain"),
+            Text::new(
+                "到服务器的连接没有加密：途中的人能看到车牌和密码",
+                "the connection to the broker is not encrypted: anybody on the way can read plates and passwords",
+            ),
+            Text::new(
+                "只在完全自有的网络里这样做；更好的办法是在本机运行 mosquitto，由它加密转发",
+                "do so only in a network that is yours alone; better run mosquitto on this machine and let it bridge with TLS",
+            ),
+        );
+    }
+    findings.note(
+        &path,
+        Text::new(
+            "服务器收下（PUBACK）就算送达；这不证明居委会的系统已经保存",
+            "an event counts as delivered once the broker accepts it (PUBACK); that does not prove that the committee's server has stored it",
+        ),
+        Text::new(
+            "在服务器上给订阅方使用持久会话和 QoS 1",
+            "let the subscriber use a persistent session and QoS 1",
+        ),
+    );
+    Some(mqtt)
+}

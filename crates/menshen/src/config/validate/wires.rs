@@ -1,0 +1,270 @@
+//! Barriers: relays, inputs and the lines they hang on.
+
+use std::collections::BTreeMap;
+
+use domain::Name;
+use gate::barrier::PulseProfile;
+use gate::wiring::{InputsConfig, LineConfig, RelayConfig, RelayWiring, Wiring, WiringError};
+
+use super::super::document::Path;
+use super::super::file::BarrierFile;
+use super::super::house::Barrier;
+use super::super::problem::Text;
+use super::super::read::Findings;
+
+/// A barrier on its way into the house.
+pub(super) struct Boom {
+    pub(super) path: Path,
+    pub(super) name: Name,
+    pub(super) typed: BarrierFile,
+    pub(super) loops: BTreeMap<String, (Path, LineConfig)>,
+    pub(super) used: bool,
+    pub(super) enforced: bool,
+}
+
+pub(super) fn barrier(
+    boom: &Boom,
+    all_names_known: bool,
+    findings: &mut Findings<'_, '_>,
+) -> Option<Barrier> {
+    let (path, typed) = (&boom.path, &boom.typed);
+    let default = PulseProfile::default();
+    let profile = PulseProfile {
+        pulse: typed.pulse.unwrap_or(default.pulse),
+        repeat_gap: typed.repeat_gap.unwrap_or(default.repeat_gap),
+        fire_repeat: typed.fire_repeat.unwrap_or(default.fire_repeat),
+        freshness: typed.freshness.unwrap_or(default.freshness),
+        dead_time: typed.dead_time.unwrap_or(default.dead_time),
+        release_margin: typed.release_margin.unwrap_or(default.release_margin),
+    };
+    if let Err(error) = profile.check() {
+        findings.error(
+            &path.dotted(&error.key),
+            Text::new("超出范围", error.wrong),
+            Text::english(error.cure),
+        );
+    }
+    if !boom.used && all_names_known && !findings.any_error() {
+        findings.warning(
+            &path.key("name"),
+            Text::new(
+                format!("没有车道使用道闸 {}", boom.name),
+                format!("no lane opens the barrier {}", boom.name),
+            ),
+            Text::new(
+                format!("在车道里写 barrier = \"{}\"，或删去这个道闸", boom.name),
+                format!("write barrier = \"{}\" in a lane, or remove it", boom.name),
+            ),
+        );
+    }
+    let Some(relay) = &typed.relay else {
+        findings.error(
+            &path.key("relay"),
+            Text::new("没写继电器接在哪里", "it does not say where the relay is"),
+            Text::new(
+                "写 relay = { driver = \"gpiochip\", line = 17 }，试用时写 relay = { driver = \"simulated\" }",
+                "write relay = { driver = \"gpiochip\", line = 17 }, or for a trial relay = { driver = \"simulated\" }",
+            ),
+        );
+        return None;
+    };
+    let wiring = wiring(boom, relay, findings)?;
+    advise(boom, &wiring, findings);
+    Some(Barrier {
+        name: boom.name.clone(),
+        wiring,
+        profile,
+    })
+}
+
+/// All inputs of a barrier in the shape that `gate` wants.
+fn inputs(boom: &Boom) -> InputsConfig {
+    let typed = &boom.typed;
+    InputsConfig {
+        arrival_loop: boom
+            .loops
+            .iter()
+            .map(|(lane, (_, config))| (lane.clone(), config.clone()))
+            .collect(),
+        safety_loop: typed.safety_loop.clone(),
+        guard_button: typed.guard_button.clone(),
+        fire: typed.fire.clone(),
+        stop: typed.stop.clone(),
+        opened_limit: typed.opened_limit.clone(),
+        closed_limit: typed.closed_limit.clone(),
+    }
+}
+
+/// `gate` stops at the first mistake, so each input is also tried by itself.
+fn wiring(boom: &Boom, relay: &RelayConfig, findings: &mut Findings<'_, '_>) -> Option<Wiring> {
+    let all = inputs(boom);
+    let full = Wiring::new(relay, &all);
+    let Err(first) = full else { return full.ok() };
+    let mut errors = vec![first];
+    let none = InputsConfig::default();
+    let mut alone = Vec::new();
+    alone.extend(all.arrival_loop.iter().map(|(lane, config)| InputsConfig {
+        arrival_loop: BTreeMap::from([(lane.clone(), config.clone())]),
+        ..none.clone()
+    }));
+    let single = |set: fn(&mut InputsConfig, LineConfig), config: &Option<LineConfig>| {
+        config.clone().map(|config| {
+            let mut one = InputsConfig::default();
+            set(&mut one, config);
+            one
+        })
+    };
+    alone.extend(
+        [
+            single(|i, c| i.safety_loop = Some(c), &all.safety_loop),
+            single(|i, c| i.guard_button = Some(c), &all.guard_button),
+            single(|i, c| i.fire = Some(c), &all.fire),
+            single(|i, c| i.stop = Some(c), &all.stop),
+            single(|i, c| i.opened_limit = Some(c), &all.opened_limit),
+            single(|i, c| i.closed_limit = Some(c), &all.closed_limit),
+        ]
+        .into_iter()
+        .flatten(),
+    );
+    // Under a relay that cannot be opened the inputs are still looked at, as far as they do
+    // not depend on it.
+    let simulated = RelayConfig::default();
+    let relay = match Wiring::new(relay, &none) {
+        Ok(_) => relay,
+        Err(_) => &simulated,
+    };
+    for inputs in alone {
+        if let Err(error) = Wiring::new(relay, &inputs)
+            && !errors.contains(&error)
+        {
+            errors.push(error);
+        }
+    }
+    for error in errors {
+        let path = wire_path(boom, &error);
+        findings.error(&path, Text::english(error.wrong), Text::english(error.cure));
+    }
+    None
+}
+
+/// Where the key of a wiring error stands in this file.
+fn wire_path(boom: &Boom, error: &WiringError) -> Path {
+    if let Some(rest) = error.key.strip_prefix("inputs.arrival_loop.") {
+        let (lane, key) = rest.split_once('.').unwrap_or((rest, "line"));
+        if let Some((path, _)) = boom.loops.get(lane) {
+            return path.dotted(key);
+        }
+    }
+    let key = error.key.strip_prefix("inputs.").unwrap_or(&error.key);
+    boom.path.dotted(key)
+}
+
+/// What an electrician should hear about a wiring that is right as such.
+fn advise(boom: &Boom, wiring: &Wiring, findings: &mut Findings<'_, '_>) {
+    let relay = boom.path.key("relay");
+    match wiring.relay() {
+        RelayWiring::Simulated { .. } if boom.enforced => findings.warning(
+            &relay.key("driver"),
+            Text::new(
+                "继电器是模拟的：道闸不会动",
+                "the relay is simulated: no boom will move",
+            ),
+            Text::new(
+                "试用时在车道里写 mode = \"shadow\"；正式使用时写真实的 driver",
+                "for a trial write mode = \"shadow\" in the lane; for real use name a real driver",
+            ),
+        ),
+        RelayWiring::Rppal { .. } | RelayWiring::Gpiochip { .. } => findings.note(
+            &relay,
+            Text::new(
+                "树莓派上，程序意外终止后引脚会保持原来的电平",
+                "on a Raspberry Pi a pin keeps its level after a program has died",
+            ),
+            Text::new(
+                "在 /boot/firmware/config.txt 里加 dtparam=strict_gpiod，并用随附的 systemd 单元启动",
+                "add dtparam=strict_gpiod to /boot/firmware/config.txt and start menshen with its systemd unit",
+            ),
+        ),
+        _ => {}
+    }
+    if boom.typed.guard_button.is_none() {
+        findings.note(
+            &boom.path.key("guard_button"),
+            Text::new(
+                "没有接门卫按钮：看不清的车只能用 menshen answer 答复",
+                "no guard's button is wired: questions can only be answered with menshen answer",
+            ),
+            Text::new(
+                "接上按钮并写 guard_button = { line = 24 }",
+                "wire one and write guard_button = { line = 24 }",
+            ),
+        );
+    }
+    for (key, input) in [("stop", &boom.typed.stop), ("fire", &boom.typed.fire)] {
+        if input.as_ref().is_some_and(|input| !input.normally_closed) {
+            findings.warning(
+                &boom.path.key(key),
+                Text::new(
+                    "常开触点：断线不会被发现",
+                    "a normally-open contact: a broken wire goes unnoticed",
+                ),
+                Text::new(
+                    "改接常闭触点并写 normally_closed = true",
+                    "wire a normally-closed contact and write normally_closed = true",
+                ),
+            );
+        }
+    }
+}
+
+/// A line or relay that two barriers use. Within one barrier `gate` has looked.
+pub(super) fn shared_lines(booms: &[Boom], barriers: &[Barrier], findings: &mut Findings<'_, '_>) {
+    let mut used: BTreeMap<(String, u32), String> = BTreeMap::new();
+    for barrier in barriers {
+        let Some(boom) = booms.iter().find(|boom| boom.name == barrier.name) else {
+            continue;
+        };
+        let mut wires = Vec::new();
+        let port = match barrier.wiring.relay() {
+            RelayWiring::Simulated { .. } => continue,
+            // The header's pins are the lines of the first chip, however they are reached.
+            RelayWiring::Rppal { line, .. } => {
+                wires.push((u32::from(*line), "relay.line".to_owned()));
+                "/dev/gpiochip0".to_owned()
+            }
+            RelayWiring::Gpiochip { chip, line, .. } => {
+                wires.push((*line, "relay.line".to_owned()));
+                chip.display().to_string()
+            }
+            RelayWiring::Serial { port, channel } => {
+                wires.push((u32::from(*channel), "relay.channel".to_owned()));
+                port.display().to_string()
+            }
+        };
+        wires.extend(barrier.wiring.inputs().iter().map(|input| {
+            let key = input.line.to_string().replace(':', ".");
+            (input.pin, format!("inputs.{key}.line"))
+        }));
+        for (line, key) in wires {
+            let error = WiringError {
+                key,
+                wrong: String::new(),
+                cure: String::new(),
+            };
+            let path = wire_path(boom, &error);
+            if let Some(other) = used.insert((port.clone(), line), path.to_string()) {
+                findings.error(
+                    &path,
+                    Text::new(
+                        format!("{port} 的 {line} 已被 {other} 占用"),
+                        format!("{port} {line} is already used by {other}"),
+                    ),
+                    Text::new(
+                        "每个继电器和输入用自己的一路",
+                        "give each relay and input a line of its own",
+                    ),
+                );
+            }
+        }
+    }
+}

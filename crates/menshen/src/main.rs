@@ -1,0 +1,80 @@
+//! Menshen (门神): the vehicle gate of a residential compound.
+//!
+//! This crate is the program: the configuration ([`config`]), the assembly and supervision of
+//! lanes ([`run`]) and the verbs of the command line. It has no rules of its own: what may pass
+//! is decided in `access`, how a boom moves in `gate`, what a picture shows in `vision`.
+
+mod answer;
+mod check;
+mod config;
+#[cfg(feature = "demo")]
+mod demo;
+mod outcome;
+mod read;
+mod registry;
+mod relay;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "menshen",
+    version,
+    about = "The vehicle gate of a residential compound / 小区车辆门禁",
+    long_about = "Menshen reads the plates of cars at a compound's gate, opens for those that \
+                  are registered, asks the guard where it is not sure, and keeps a record of \
+                  every passage.\n\n门神：识别车牌，为登记车辆开闸，拿不准时请门卫确认，每次通行都有记录。",
+    after_help = "First steps / 第一步:\n  \
+                  menshen demo                          see it work, nothing to install / 看演示\n  \
+                  menshen check --config menshen.toml   what is wired to what / 检查配置\n  \
+                  menshen registry import cars.csv      the register of cars / 导入车辆登记表\n  \
+                  menshen run --config menshen.toml     the gate / 运行"
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the gate / 运行门禁
+    Run(run::RunArgs),
+    /// Check a configuration without touching hardware / 检查配置
+    Check(check::CheckArgs),
+    /// Read the plates in pictures / 识别图片中的车牌
+    Read(read::ReadArgs),
+    /// The register of vehicles / 车辆登记
+    #[command(subcommand)]
+    Registry(registry::Verb),
+    /// Answer for a vehicle the gate asks about / 门卫答复
+    Answer(answer::AnswerArgs),
+    /// How the running gate is / 运行状态
+    Status(answer::StatusArgs),
+    /// A minute of a rendered street, with everything real but the hardware / 演示
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoArgs),
+    /// Hold a barrier's relay (started by `run`, not by hand)
+    #[command(hide = true)]
+    RelayGuard,
+    /// De-energise every relay of a configuration / 断开所有继电器
+    SafeOff(relay::SafeOffArgs),
+}
+
+fn main() -> ExitCode {
+    let status = match Cli::parse().verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::run(args),
+        Verb::Read(args) => read::run(args),
+        Verb::Registry(verb) => registry::run(verb),
+        Verb::Answer(args) => answer::run(args),
+        Verb::Status(args) => answer::status(&args),
+        #[cfg(feature = "demo")]
+        Verb::Demo(args) => demo::run(&args),
+        Verb::RelayGuard => relay::guard(),
+        Verb::SafeOff(args) => relay::safe_off(&args),
+    };
+    ExitCode::from(status)
+}

@@ -1,0 +1,237 @@
+//! Between lanes and barriers: openings go one way, news the other.
+//!
+//! Each barrier has a thread in `gate` and a thread here that passes its news on: to the lanes
+//! that share it, to the journal, and as a retained state to the bridge.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use access::passage::Origin;
+use bridge::health::{Latencies, Stage};
+use bridge::{BridgeHandle, State};
+use domain::{Event, Monotonic, Name, PassageId, PlateNumber};
+use gate::barrier::BarrierEvent;
+use gate::cause::CauseId;
+use gate::driver::Opener;
+use gate::line::Line;
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::lane::Message;
+use super::records::Records;
+
+/// What a lane asks of its barrier.
+#[derive(Debug, Clone)]
+pub(crate) struct Opening {
+    /// For which passage.
+    pub(crate) passage: PassageId,
+    /// Its vehicle's plate, if one was read.
+    pub(crate) plate: Option<PlateNumber>,
+    /// When the frame that led to it was read, if a frame did.
+    pub(crate) read_at: Option<Monotonic>,
+}
+
+/// Openings that have not ended, by their cause.
+type Causes = Arc<Mutex<HashMap<String, (Name, Opening)>>>;
+
+/// A lane's end of its barrier.
+#[derive(Debug)]
+pub(crate) struct BarrierLink {
+    lane: Name,
+    opener: Opener,
+    causes: Causes,
+    answers: AtomicU32,
+}
+
+impl BarrierLink {
+    pub(crate) fn new(lane: Name, opener: Opener, causes: &Causes) -> Self {
+        Self { lane, opener, causes: Arc::clone(causes), answers: AtomicU32::new(0) }
+    }
+
+    /// Asks for an opening. A verdict's cause is the passage itself, so that it opens once at
+    /// most; every answer of a person is a cause of its own.
+    pub(crate) fn open(&self, opening: Opening, origin: Origin) {
+        let (text, origin) = match origin {
+            Origin::Verdict => (opening.passage.to_string(), gate::barrier::Origin::Automatic),
+            Origin::Guard => {
+                let count = self.answers.fetch_add(1, Ordering::Relaxed);
+                (format!("answer-{}-{count}", opening.passage), gate::barrier::Origin::Guard)
+            }
+        };
+        let cause = match CauseId::new(text) {
+            Ok(cause) => cause,
+            Err(e) => {
+                warn!(error = %e, "an opening has no usable cause");
+                return;
+            }
+        };
+        self.causes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(cause.as_str().to_owned(), (self.lane.clone(), opening));
+        if let Err(e) = self.opener.open(cause, origin) {
+            warn!(error = %e, "the barrier cannot be reached");
+        }
+    }
+}
+
+/// Openings of one barrier that have not ended.
+pub(crate) fn no_causes() -> Causes {
+    Causes::default()
+}
+
+/// Passes the news of one barrier on.
+pub(crate) struct Newsroom {
+    pub(crate) barrier: Name,
+    pub(crate) causes: Causes,
+    pub(crate) lanes: Vec<(Name, Sender<Message>)>,
+    pub(crate) records: Records,
+    pub(crate) bridge: Option<BridgeHandle>,
+    pub(crate) latencies: Arc<Mutex<Latencies>>,
+}
+
+impl Newsroom {
+    /// Works until the barrier's thread has ended.
+    pub(crate) fn work(&self, news: &Receiver<BarrierEvent>) {
+        for event in news {
+            self.pass_on(event);
+        }
+    }
+
+    fn pass_on(&self, event: BarrierEvent) {
+        let barrier = self.barrier.clone();
+        match event {
+            BarrierEvent::OpeningStarted { cause, origin } => {
+                if self.opening_of(&cause).is_none() && origin == gate::barrier::Origin::Guard {
+                    self.tell_all(&Message::OpenedByButton);
+                }
+            }
+            BarrierEvent::Energised { cause, at } => {
+                let at = Monotonic::from_nanos(at.nanos());
+                if let Some((lane, opening)) = self.opening_of(&cause) {
+                    if let Some(read_at) = opening.read_at {
+                        let took = at.since(read_at);
+                        info!(took_ms = took.as_millis() as u64, "from frame to relay");
+                        self.latencies
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .record(Stage::Relay, took);
+                    }
+                    self.tell(&lane, Message::Opened(opening.passage));
+                    if let Some(plate) = opening.plate {
+                        for (other, sender) in self.lanes.iter().filter(|(name, _)| *name != lane) {
+                            let message = Message::PassedOtherLane(plate.clone());
+                            if sender.send(message).is_err() {
+                                warn!(lane = %other, "the lane has ended");
+                            }
+                        }
+                    }
+                }
+                let cause = cause.as_str().to_owned();
+                self.records.record(Event::Opened { barrier, cause });
+            }
+            BarrierEvent::Released { cause, .. } => {
+                self.take_opening(&cause);
+            }
+            BarrierEvent::OpeningRefused { cause, reason, .. } => {
+                self.not_opened(&cause, reason.to_string());
+            }
+            BarrierEvent::OpeningFailed { cause, reason } => self.not_opened(&cause, reason),
+            BarrierEvent::OpeningWaits { cause, waiting } => {
+                info!(barrier = %self.barrier, cause = cause.as_str(), waiting, "an opening waits");
+            }
+            BarrierEvent::PositionChanged { to, .. } => self.state(&word(&to)),
+            BarrierEvent::LineChanged { line: Line::ArrivalLoop(lane), active, .. } => {
+                if let Some((_, sender)) = self.lanes.iter().find(|(name, _)| name.as_str() == lane)
+                    && sender.send(Message::Loop(active)).is_err()
+                {
+                    warn!(lane, "the lane has ended");
+                }
+            }
+            BarrierEvent::LineChanged { line, active, .. } => {
+                info!(barrier = %self.barrier, line = %line, active, "an input changed");
+                if active && matches!(line, Line::Fire | Line::Stop) {
+                    let message = format!("barrier {}: {line} is active", self.barrier);
+                    self.alarm(&line.to_string(), message);
+                }
+            }
+            BarrierEvent::FaultLatched { fault } => {
+                self.alarm("fault", format!("barrier {}: {fault:?}: {}", self.barrier, fault.cure()));
+            }
+            BarrierEvent::FaultCleared { fault } => {
+                self.alarm("fault-cleared", format!("barrier {}: {fault:?}", self.barrier));
+            }
+            BarrierEvent::RelayGuardLost { reason } => {
+                let cure = "openings are refused until it is back; check the relay's port";
+                let message = format!("barrier {}: the relay guard is lost: {reason}; {cure}", self.barrier);
+                self.alarm("relay-guard-lost", message);
+            }
+            BarrierEvent::RelayGuardReady => {
+                info!(barrier = %self.barrier, "the relay's port is held, everything is inactive");
+                self.state("ready");
+            }
+            BarrierEvent::ThreadRestarted { reason } => {
+                let message = format!("barrier {}: its thread began anew: {reason}", self.barrier);
+                self.alarm("barrier-restarted", message);
+            }
+        }
+    }
+
+    fn opening_of(&self, cause: &CauseId) -> Option<(Name, Opening)> {
+        self.causes.lock().unwrap_or_else(PoisonError::into_inner).get(cause.as_str()).cloned()
+    }
+
+    fn take_opening(&self, cause: &CauseId) -> Option<(Name, Opening)> {
+        self.causes.lock().unwrap_or_else(PoisonError::into_inner).remove(cause.as_str())
+    }
+
+    fn not_opened(&self, cause: &CauseId, why: String) {
+        warn!(barrier = %self.barrier, cause = cause.as_str(), why, "not opened");
+        if let Some((lane, opening)) = self.take_opening(cause) {
+            self.tell(&lane, Message::NotOpened(opening.passage));
+        }
+        let (barrier, cause) = (self.barrier.clone(), cause.as_str().to_owned());
+        self.records.record(Event::OpeningRefused { barrier, cause, why });
+    }
+
+    fn tell(&self, lane: &Name, message: Message) {
+        if let Some((_, sender)) = self.lanes.iter().find(|(name, _)| name == lane)
+            && sender.send(message).is_err()
+        {
+            warn!(lane = %lane, "the lane has ended");
+        }
+    }
+
+    fn tell_all(&self, message: &Message) {
+        for (lane, _) in &self.lanes {
+            self.tell(lane, message.clone());
+        }
+    }
+
+    fn state(&self, state: &str) {
+        let barrier = self.barrier.clone();
+        if let Some(bridge) = &self.bridge {
+            let value = json!({ "barrier": barrier, "state": state });
+            bridge.set_state(State::Barrier { barrier: barrier.clone() }, &value);
+        }
+        self.records.record(Event::Barrier { barrier, state: state.to_owned() });
+    }
+
+    fn alarm(&self, code: &str, message: String) {
+        warn!(code, "{message}");
+        if let Some(bridge) = &self.bridge {
+            bridge.publish_alarm(&json!({ "code": code, "message": message }));
+        }
+        self.records.record(Event::Alarm { code: code.to_owned(), message });
+    }
+}
+
+/// The glossary's word for a position.
+fn word(position: &gate::barrier::Position) -> String {
+    serde_json::to_value(position)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}

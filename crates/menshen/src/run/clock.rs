@@ -1,0 +1,69 @@
+//! The machine's clocks, and whether the wall clock can be believed.
+//!
+//! The only place of the program that reads a clock for decisions; everything below gets its
+//! time as an argument.
+
+use std::path::Path;
+
+use access::passage::Now;
+use domain::Monotonic;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::config::{House, Trusted};
+
+/// The monotonic clock, which relay guards and cameras read too.
+pub(crate) fn monotonic() -> Monotonic {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Monotonic::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Both clocks at this instant.
+pub(crate) fn now() -> Now {
+    Now { monotonic: monotonic(), wall: Timestamp::now() }
+}
+
+/// Whether and how the wall clock is believed.
+#[derive(Debug, Clone)]
+pub(crate) struct WallClock {
+    zone: TimeZone,
+    always: bool,
+}
+
+/// No build of this program is older, so a clock that shows less is wrong.
+const EARLIEST: i64 = 1_790_000_000;
+
+impl WallClock {
+    fn new(zone: TimeZone, always: bool) -> Self {
+        Self { zone, always }
+    }
+
+    /// The wall clock as a configuration wants it.
+    pub(crate) fn of(house: &House) -> Self {
+        Self::new(house.site.time_zone.clone(), house.clock == Trusted::Always)
+    }
+
+    /// A Raspberry Pi 4 has no battery clock: until the network has set its time, dates mean
+    /// nothing. The clock is believed once a time service says that it is synchronised, or
+    /// where the machine has a battery clock, and never if it stands before this program was
+    /// written.
+    pub(crate) fn trusted(&self) -> bool {
+        if self.always {
+            return true;
+        }
+        let synchronised = Path::new("/run/systemd/timesync/synchronized").exists();
+        let battery = Path::new("/sys/class/rtc/rtc0").exists();
+        (synchronised || battery) && Timestamp::now().as_second() >= EARLIEST
+    }
+
+    /// The date at the site, right or wrong; for names of folders.
+    pub(crate) fn day(&self) -> Date {
+        Timestamp::now().to_zoned_datetime(self.zone.clone()).date()
+    }
+
+    /// The date at the site, if the clock is believed.
+    pub(crate) fn today(&self) -> Option<Date> {
+        self.trusted().then(|| self.day())
+    }
+}

@@ -1,0 +1,385 @@
+//! The ledger's thread, and the register that lanes read.
+//!
+//! Lanes hand events over without waiting. The thread appends what has gathered, syncs once,
+//! and only then tells the bridge. If the disk fails, events wait here in memory and are tried
+//! again; a lane never notices.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use access::journal::Stamp;
+use access::ledger::{Changed, Ledger, LedgerError, Limits};
+use access::pictures::Pictures;
+use access::registry::RegistryView;
+use access::registry::import::Imported;
+use bridge::{BridgeHandle, Outbox, OutboxError};
+use domain::{Event, Outcome, PassageId, PassageRecord};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::clock::{self, WallClock};
+use crate::config::House;
+use crate::registry::{Change, Outcome as Answer};
+
+/// How often the ledger is kept in order.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+/// How long the thread waits before it tries a failed disk again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Events that wait in memory for a failed disk; later ones are lost, and counted.
+const BACKLOG: usize = 20_000;
+/// Entries at the journal's end among which open passages are looked for at the start.
+const LOOK_BACK: usize = 2000;
+
+/// A stamp for an event that happens now.
+fn stamp(clock: &WallClock) -> Stamp {
+    Stamp { id: Uuid::now_v7(), time: clock::now().wall, clock_trusted: clock.trusted() }
+}
+
+enum Message {
+    Event(Box<(Stamp, Event)>),
+    Flush(Sender<()>),
+}
+
+/// The end that lanes, barriers and cameras hold.
+#[derive(Clone)]
+pub(crate) struct Records {
+    sender: Sender<Message>,
+    view: Arc<RwLock<Option<RegistryView>>>,
+    clock: WallClock,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records").finish_non_exhaustive()
+    }
+}
+
+impl Records {
+    /// Hands an event over; its time is now.
+    pub(crate) fn record(&self, event: Event) {
+        let stamped = Box::new((stamp(&self.clock), event));
+        if self.sender.send(Message::Event(stamped)).is_err() {
+            error!("an event was lost: the ledger's thread has ended");
+        }
+    }
+
+    /// The register as it stands; none if it could not be read.
+    pub(crate) fn registry(&self) -> Option<RegistryView> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until everything handed over so far is durable.
+    pub(crate) fn flush(&self, within: Duration) {
+        let (done, wait) = channel();
+        if self.sender.send(Message::Flush(done)).is_ok() && wait.recv_timeout(within).is_err() {
+            warn!("the last events may not be durable: the disk did not answer in time");
+        }
+    }
+}
+
+/// The ledger, shared by its thread, the bridge and the socket.
+#[derive(Clone)]
+pub(crate) struct Books {
+    ledger: Arc<Mutex<Ledger>>,
+    view: Arc<RwLock<Option<RegistryView>>>,
+    clock: WallClock,
+}
+
+impl Books {
+    /// Opens the ledger of a configuration's store and closes passages that a crash left open.
+    ///
+    /// # Errors
+    /// If another process has it or the disk refuses.
+    pub(crate) fn open(folder: &Path, clock: WallClock, house: &House) -> Result<Self, LedgerError> {
+        let opened = Ledger::open(folder, &mut || stamp(&clock))?;
+        for report in &opened.reports {
+            warn!("{report}");
+        }
+        let mut ledger = opened.ledger;
+        close_interrupted(&mut ledger, &clock, house)?;
+        let view = Arc::new(RwLock::new(ledger.registry().cloned()));
+        Ok(Self { ledger: Arc::new(Mutex::new(ledger)), view, clock })
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last durable sequence number.
+    pub(crate) fn synced(&self) -> u64 {
+        self.ledger().journal().synced()
+    }
+
+    /// The register as it stands; none if it could not be read.
+    pub(crate) fn registry(&self) -> Option<RegistryView> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Entries that nobody has acknowledged.
+    pub(crate) fn depth(&self) -> u64 {
+        self.ledger().journal().depth()
+    }
+
+    /// Bytes that the store takes on its disk.
+    pub(crate) fn size(&self) -> u64 {
+        self.ledger().store_size().unwrap_or(0)
+    }
+
+    /// Starts the thread. It ends when every [`Records`] is gone.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(crate) fn start(
+        &self,
+        limits: Limits,
+        pictures: Arc<Mutex<Pictures>>,
+        bridge: Option<BridgeHandle>,
+    ) -> std::io::Result<(Records, JoinHandle<()>)> {
+        let (sender, messages) = channel();
+        let mut clerk = Clerk {
+            books: self.clone(),
+            limits,
+            pictures,
+            bridge,
+            backlog: Vec::new(),
+            lost: 0,
+            maintained: Instant::now(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || clerk.work(&messages))?;
+        let view = Arc::clone(&self.view);
+        Ok((Records { sender, view, clock: self.clock.clone() }, thread))
+    }
+
+    /// Reads or changes the register; a change is durable when this returns, and lanes see it.
+    ///
+    /// # Errors
+    /// In words for the person who asked.
+    pub(crate) fn change(
+        &self,
+        change: Change,
+        by: &str,
+        bridge: Option<&BridgeHandle>,
+    ) -> Result<Answer, String> {
+        let mut ledger = self.ledger();
+        let (answer, changed) = change_register(&mut ledger, change, by, &self.clock)?;
+        if let Some(changed) = changed {
+            info!(by, change = ?changed.change, "the register was changed");
+            if let Some(why) = changed.export_failed {
+                warn!("{why}");
+            }
+            *self.view.write().unwrap_or_else(PoisonError::into_inner) = Some(changed.view);
+            if let Some(bridge) = bridge {
+                bridge.outbox_grew(ledger.journal().synced());
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl Outbox for Books {
+    fn pending(&self, from: u64, limit: usize) -> Result<Vec<(u64, Arc<[u8]>)>, OutboxError> {
+        let entries = self.ledger().pending(from, limit).map_err(OutboxError::new)?;
+        Ok(entries.into_iter().map(|(seq, bytes)| (seq, bytes.into())).collect())
+    }
+
+    fn acknowledge(&self, upto: u64) -> Result<(), OutboxError> {
+        self.ledger().acknowledge(upto).map_err(OutboxError::new)
+    }
+}
+
+struct Clerk {
+    books: Books,
+    limits: Limits,
+    pictures: Arc<Mutex<Pictures>>,
+    bridge: Option<BridgeHandle>,
+    /// Events that the disk has not taken yet, in order.
+    backlog: Vec<(Stamp, Event)>,
+    lost: u64,
+    maintained: Instant,
+}
+
+impl Clerk {
+    fn work(&mut self, messages: &Receiver<Message>) {
+        loop {
+            let wait = if self.backlog.is_empty() { MAINTAIN_EVERY } else { RETRY_AFTER };
+            let mut flushes = Vec::new();
+            let ended = match messages.recv_timeout(wait) {
+                Ok(message) => {
+                    for message in std::iter::once(message).chain(messages.try_iter()) {
+                        match message {
+                            Message::Event(event) => self.take(*event),
+                            Message::Flush(done) => flushes.push(done),
+                        }
+                    }
+                    false
+                }
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            self.write();
+            for done in flushes {
+                // Whoever asked may have given up waiting.
+                let _ = done.send(());
+            }
+            if ended {
+                return;
+            }
+            if self.maintained.elapsed() >= MAINTAIN_EVERY {
+                self.maintain();
+            }
+        }
+    }
+
+    fn take(&mut self, event: (Stamp, Event)) {
+        if self.backlog.len() < BACKLOG {
+            self.backlog.push(event);
+        } else {
+            self.lost += 1;
+        }
+    }
+
+    fn write(&mut self) {
+        if self.backlog.is_empty() {
+            return;
+        }
+        if self.lost > 0 && self.backlog.len() < BACKLOG {
+            let message = format!("{} events were lost: the disk took none for too long", self.lost);
+            let alarm = Event::Alarm { code: "events-lost".to_owned(), message };
+            self.backlog.push((stamp(&self.books.clock), alarm));
+            self.lost = 0;
+        }
+        let mut ledger = self.books.ledger();
+        if let Err(e) = ledger.append_batch(self.backlog.clone()) {
+            error!(error = %e, waiting = self.backlog.len(), "events could not be written yet");
+            return;
+        }
+        self.backlog.clear();
+        match ledger.sync() {
+            Ok(upto) => {
+                drop(ledger);
+                if let Some(bridge) = &self.bridge {
+                    bridge.outbox_grew(upto);
+                }
+            }
+            Err(e) => error!(error = %e, "events are written, but not durable; check the disk"),
+        }
+    }
+
+    fn maintain(&mut self) {
+        self.maintained = Instant::now();
+        let mut pictures = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(e) = pictures.expire(self.books.clock.today()) {
+            warn!(error = %e, "an old picture could not be removed");
+        }
+        let clock = self.books.clock.clone();
+        let mut ledger = self.books.ledger();
+        match ledger.maintain(self.limits, Some(&mut pictures), &mut || stamp(&clock)) {
+            Ok(removed) if removed.undelivered > 0 => {
+                warn!(events = removed.undelivered, "undelivered events were dropped: the disk budget is used up");
+            }
+            Ok(_) => {}
+            Err(e) => error!(error = %e, "the ledger could not be kept in order"),
+        }
+    }
+}
+
+/// Writes a record for every passage that has a verdict and no end: the program was killed in
+/// the middle of it.
+fn close_interrupted(
+    ledger: &mut Ledger,
+    clock: &WallClock,
+    house: &House,
+) -> Result<(), LedgerError> {
+    let from = ledger.journal().synced().saturating_sub(LOOK_BACK as u64) + 1;
+    let mut open: HashMap<PassageId, PassageRecord> = HashMap::new();
+    for (_, bytes) in ledger.journal().entries(from, LOOK_BACK)? {
+        let Ok(entry) = serde_json::from_slice::<domain::Entry>(&bytes) else { continue };
+        match entry.event {
+            Event::Verdict { passage, lane, verdict, shadow } => {
+                let known = house.lanes.iter().find(|l| l.settings.lane == lane);
+                let began = open.get(&passage).map_or(entry.time, |record| record.began);
+                open.insert(
+                    passage,
+                    PassageRecord {
+                        passage,
+                        direction: known.map(|l| l.settings.direction).unwrap_or_default(),
+                        lane,
+                        began,
+                        ended: entry.time,
+                        decision: Some(verdict.decision),
+                        reason: Some(verdict.reason),
+                        kind: verdict.evidence.kind,
+                        readings: verdict.evidence.readings,
+                        plate: verdict.plate,
+                        outcome: Outcome::Interrupted,
+                        shadow,
+                        pictures: Vec::new(),
+                    },
+                );
+            }
+            Event::Passage(record) => {
+                open.remove(&record.passage);
+            }
+            _ => {}
+        }
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    let mut records: Vec<PassageRecord> = open.into_values().collect();
+    records.sort_by_key(|record| record.passage);
+    info!(passages = records.len(), "passages that were interrupted are closed");
+    let events =
+        records.into_iter().map(|record| (stamp(clock), Event::Passage(Box::new(record)))).collect();
+    ledger.append_batch(events)?;
+    ledger.sync()?;
+    Ok(())
+}
+
+fn change_register(
+    ledger: &mut Ledger,
+    change: Change,
+    by: &str,
+    clock: &WallClock,
+) -> Result<(Answer, Option<Changed>), String> {
+    let before = ledger.registry().map_or(0, |view| view.len() as u64);
+    let listing = matches!(change, Change::List);
+    let changed = match change {
+        Change::List => Ok(None),
+        Change::Add { vehicle } => ledger.add(*vehicle, by, stamp(clock)).map(Some),
+        Change::Remove { plate } => ledger.remove(&plate, by, stamp(clock)).map(Some),
+        Change::Import { vehicles } => {
+            let imported =
+                Imported { vehicles, skipped: Vec::new(), notes: Vec::new(), encoding: "UTF-8" };
+            ledger.import(imported, by, stamp(clock)).map(Some)
+        }
+    }
+    .map_err(|e| e.to_string())?;
+    let Some(view) = ledger.registry() else {
+        return Err(LedgerError::NoRegister.to_string());
+    };
+    let vehicles = if listing { view.vehicles().to_vec() } else { Vec::new() };
+    let answer = Answer { version: view.version(), count: view.len() as u64, before, vehicles };
+    Ok((answer, changed))
+}
+
+/// Reads or changes the register in a store that no gate holds.
+///
+/// # Errors
+/// In words for the person who asked.
+pub(crate) fn change_store(house: &House, change: Change, by: &str) -> Result<Answer, String> {
+    let clock = WallClock::of(house);
+    let opened = Ledger::open(&house.store.folder, &mut || stamp(&clock))
+        .map_err(|e| format!("{}: {e}", house.store.folder.display()))?;
+    for report in &opened.reports {
+        eprintln!("menshen: {report}");
+    }
+    let mut ledger = opened.ledger;
+    change_register(&mut ledger, change, by, &clock).map(|(answer, _)| answer)
+}

@@ -1,0 +1,192 @@
+//! The daemon's Unix socket: how the other verbs speak to a running gate.
+//!
+//! sled lets one process open the store, so while `menshen run` holds it, `registry`, `answer`
+//! and `status` ask here. One JSON request a line, one JSON reply a line. Only the owner and
+//! the group of the socket's file can reach it.
+
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Name, PassageId};
+use serde::{Deserialize, Serialize};
+use tracing::{debug, warn};
+
+use crate::registry::{Change, Outcome};
+
+/// What can be asked of a running gate.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// A person's answer to "ask the guard".
+    Answer {
+        /// The lane; the only one that asks, if it is absent.
+        lane: Option<Name>,
+        /// The passage; the one that waits longest, if it is absent.
+        passage: Option<PassageId>,
+        /// Whether the vehicle may pass.
+        admit: bool,
+        /// Who answers.
+        by: String,
+    },
+    /// Read or change the register.
+    Registry {
+        /// What.
+        change: Change,
+        /// Who does it.
+        by: String,
+    },
+    /// How the gate is.
+    Status,
+}
+
+/// The gate's reply.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub(crate) enum Reply {
+    /// Done, in words.
+    Done {
+        /// What was done.
+        message: String,
+    },
+    /// What came of a registry request.
+    Registry(Outcome),
+    /// How the gate is.
+    Status(Status),
+    /// Not done.
+    Refused {
+        /// Why, and what to do.
+        message: String,
+    },
+}
+
+/// How a running gate is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The program's version.
+    pub(crate) version: String,
+    /// Seconds since it started.
+    pub(crate) uptime_s: u64,
+    /// Whether the wall clock is believed.
+    pub(crate) clock_trusted: bool,
+    /// Vehicles registered.
+    pub(crate) vehicles: u64,
+    /// Whether the broker is connected; absent without a bridge.
+    pub(crate) broker: Option<bool>,
+    /// Events that wait for the broker.
+    pub(crate) outbox: u64,
+    /// The lanes.
+    pub(crate) lanes: Vec<LaneStatus>,
+}
+
+/// How a lane is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LaneStatus {
+    /// Its name.
+    pub(crate) lane: Name,
+    /// Frames looked at since the start.
+    pub(crate) frames: u64,
+    /// The passage that waits for the guard's answer.
+    pub(crate) asking: Option<PassageId>,
+}
+
+/// The longest request, a register of 100,000 vehicles included.
+const LONGEST: u64 = 64 * 1024 * 1024;
+/// A peer that is silent for this long is gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The socket's place for a store folder: `/run/menshen` where systemd made one, else beside
+/// the store.
+pub(crate) fn path_for(store: &Path) -> PathBuf {
+    match std::env::var_os("RUNTIME_DIRECTORY") {
+        Some(folder) => PathBuf::from(folder).join("menshen.sock"),
+        None => store.join("menshen.sock"),
+    }
+}
+
+/// Listens at `path` on a thread of its own until the process ends.
+///
+/// # Errors
+/// If the socket cannot be made there.
+pub(crate) fn listen(
+    path: &Path,
+    handler: Arc<dyn Fn(Request) -> Reply + Send + Sync>,
+) -> std::io::Result<()> {
+    // A socket that a killed daemon left behind; the store's lock says that none is running.
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    std::thread::Builder::new().name("socket".into()).spawn(move || {
+        for stream in listener.incoming() {
+            match stream {
+                Ok(stream) => {
+                    let handler = Arc::clone(&handler);
+                    let served = std::thread::Builder::new()
+                        .name("socket-peer".into())
+                        .spawn(move || serve(&stream, handler.as_ref()));
+                    if let Err(e) = served {
+                        warn!(error = %e, "a request could not be served");
+                    }
+                }
+                Err(e) => warn!(error = %e, "a connection to the socket failed"),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+fn serve(stream: &UnixStream, handler: &(dyn Fn(Request) -> Reply + Send + Sync)) {
+    let limits = stream
+        .set_read_timeout(Some(PATIENCE))
+        .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+    if limits.is_err() {
+        return;
+    }
+    let mut reader = BufReader::new(stream.take(LONGEST));
+    let mut line = String::new();
+    while let Ok(1..) = reader.read_line(&mut line) {
+        let reply = match serde_json::from_str(&line) {
+            Ok(request) => handler(request),
+            Err(e) => Reply::Refused { message: format!("the request cannot be read: {e}") },
+        };
+        let Ok(mut text) = serde_json::to_vec(&reply) else { return };
+        text.push(b'\n');
+        let mut out = stream;
+        if let Err(e) = out.write_all(&text) {
+            debug!(error = %e, "the peer went away");
+            return;
+        }
+        line.clear();
+    }
+}
+
+/// Asks a running gate; `None` if none is running there.
+///
+/// # Errors
+/// If it is running and cannot be spoken to.
+pub(crate) fn ask(path: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
+    let mut stream = match UnixStream::connect(path) {
+        Ok(stream) => stream,
+        Err(e)
+            if matches!(
+                e.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
+    let mut text = serde_json::to_vec(request)?;
+    text.push(b'\n');
+    stream.write_all(&text)?;
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line)?;
+    Ok(Some(serde_json::from_str(&line)?))
+}

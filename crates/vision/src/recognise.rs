@@ -1,0 +1,382 @@
+//! One frame to readings.
+//!
+//! ```text
+//! frame ──► fitted to 512 x 288 ──► finder ──► quads ─┐ for each of at most eight
+//!   │                                                 ▼
+//!   ├──► view around the quad, 256 x 160 ──► finder ──► better quad
+//!   └──► rectified plate, 160 x 48 ──────────────────► reader ──► reading
+//! ```
+//!
+//! A [`Recogniser`] belongs to one thread and keeps its buffers. It says what it saw and how
+//! sure it is; whether that is a plate, and whose, is decided later and elsewhere.
+
+mod cells;
+mod rectify;
+mod resample;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::time::{Duration, Instant};
+
+use domain::{LogProb, PlateKind, Quad, Reading, reading::Matrix};
+
+use self::rectify::{Rectifier, sharpness};
+use self::resample::{Pixels, Taps, resample};
+use crate::Frame;
+use crate::models::manifest::{FINDER_INPUT, READER_INPUT};
+use crate::models::{ModelError, Models, Runners};
+
+pub use text::{LEAST_CONFIDENCE, PlateText, best_text, unconstrained_text};
+
+/// How frames are searched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The finder's probability from which on a cell is a find, 0 to 1.
+    pub threshold: f32,
+    /// Whether each find is looked at again from nearer, for better corners.
+    pub closer_look: bool,
+    /// Plates of one frame that are read at the most, likeliest first.
+    pub most_plates: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            threshold: 0.2,
+            closer_look: true,
+            most_plates: 8,
+        }
+    }
+}
+
+/// What took how long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Fitting, finding and looking closer.
+    pub detect: Duration,
+    /// Rectifying and reading.
+    pub read: Duration,
+}
+
+/// What was seen in one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recognised {
+    /// A reading for each quad, the finder's likeliest first. Not every one is a plate: see
+    /// [`LEAST_CONFIDENCE`].
+    pub readings: Vec<Reading>,
+    /// What took how long.
+    pub timings: Timings,
+}
+
+/// Recognises plates on one thread.
+#[derive(Debug)]
+pub struct Recogniser {
+    models: Models,
+    runners: Runners,
+    options: Options,
+    fit: Fit,
+    closer: Closer,
+    rectifier: Rectifier,
+    sums: Vec<f32>,
+    plate: Vec<u8>,
+}
+
+/// The frame fitted into the finder's input; its tables last while the frame's size does.
+#[derive(Debug, Default)]
+struct Fit {
+    size: (u32, u32),
+    scale: f32,
+    columns: Taps,
+    rows: Taps,
+    picture: Vec<u8>,
+}
+
+/// The view of a closer look.
+#[derive(Debug, Default)]
+struct Closer {
+    columns: Taps,
+    rows: Taps,
+    picture: Vec<u8>,
+}
+
+fn pixels(frame: &Frame) -> Pixels<'_> {
+    Pixels {
+        rgb: &frame.rgb,
+        width: frame.width as usize,
+        height: frame.height as usize,
+    }
+}
+
+impl Recogniser {
+    /// A recogniser with runners and buffers of its own.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`], if the networks cannot be set up.
+    pub fn new(models: &Models, options: Options) -> Result<Self, ModelError> {
+        let (rows, columns) = READER_INPUT;
+        Ok(Self {
+            runners: models.runners()?,
+            models: models.clone(),
+            options,
+            fit: Fit::default(),
+            closer: Closer::default(),
+            rectifier: Rectifier::default(),
+            sums: Vec::new(),
+            plate: vec![0; rows * columns * 3],
+        })
+    }
+
+    /// The models it runs.
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    /// Finds and reads the plates of a frame.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`], if a network fails, which no picture should bring about.
+    pub fn recognise(&mut self, frame: &Frame) -> Result<Recognised, ModelError> {
+        let start = Instant::now();
+        let found = self.detect(frame)?;
+        let detect = start.elapsed();
+        let mut readings = Vec::with_capacity(found.len());
+        for (score, quad) in found {
+            if let Some(reading) = self.read_quad(frame, quad, score)? {
+                readings.push(reading);
+            }
+        }
+        let timings = Timings {
+            detect,
+            read: start.elapsed().saturating_sub(detect),
+        };
+        Ok(Recognised { readings, timings })
+    }
+
+    /// Finds the plates of a frame: probability and quad, likeliest first.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`].
+    pub fn detect(&mut self, frame: &Frame) -> Result<Vec<(f32, Quad)>, ModelError> {
+        let finder = self.models.finder();
+        let cells = finder.cells;
+        let grey = finder.input.padding_grey.unwrap_or_default();
+        self.fit.picture(frame, grey, &mut self.sums);
+        let answer = self.runners.find(&self.fit.picture)?;
+        let found = cells::quads(
+            answer.values(0),
+            FINDER_INPUT.1 / cells.stride,
+            cells.stride,
+            cells.unit,
+            self.options.threshold,
+            self.options.most_plates,
+        );
+        let mut kept: Vec<(f32, Quad)> = Vec::with_capacity(found.len());
+        for (score, quad) in found {
+            let scale = self.fit.scale;
+            let mut quad = Quad(quad.0.map(|(x, y)| (x / scale, y / scale)));
+            if self.options.closer_look
+                && let Some(better) = self.look_closer(frame, &quad, grey)?
+            {
+                quad = better;
+            }
+            // Two finds may turn out to be one plate when seen from nearer.
+            let usable = cells::is_plausible(&quad)
+                && cells::is_inside(&quad, frame.width, frame.height)
+                && kept
+                    .iter()
+                    .all(|(_, k)| quad.overlap(k) <= cells::SAME_PLATE);
+            if usable {
+                kept.push((score, quad));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Runs the finder again on the surroundings of one plate, brought to the size it knows
+    /// best; `None` if it finds no plate in the middle of that view.
+    fn look_closer(
+        &mut self,
+        frame: &Frame,
+        quad: &Quad,
+        grey: u8,
+    ) -> Result<Option<Quad>, ModelError> {
+        let finder = self.models.finder();
+        let (cells, look) = (finder.cells, finder.closer_look);
+        let (cx, cy) = quad.centre();
+        let zoom = look.plate_width / quad.width().max(LEAST_WIDTH);
+        let (half_w, half_h) = (look.width as f32 / 2.0, look.height as f32 / 2.0);
+        let (shift_x, shift_y) = (half_w - zoom * cx, half_h - zoom * cy);
+        // Shrinking to less than half skips pixels; blur them into their neighbours first.
+        let sigma = if zoom < 0.5 { 0.4 / zoom } else { 0.0 };
+        let view = &mut self.closer;
+        let (z, s) = (f64::from(zoom), f64::from(sigma));
+        view.columns
+            .view(frame.width as usize, look.width, z, f64::from(shift_x), s);
+        view.rows
+            .view(frame.height as usize, look.height, z, f64::from(shift_y), s);
+        view.picture.resize(look.width * look.height * 3, 0);
+        resample(
+            pixels(frame),
+            &view.columns,
+            &view.rows,
+            grey,
+            &mut view.picture,
+            look.width,
+            &mut self.sums,
+        );
+        let answer = self.runners.look_closer(&self.closer.picture)?;
+        let near = look.plate_width * NEAR;
+        let found = cells::quads(
+            answer.values(0),
+            look.width / cells.stride,
+            cells.stride,
+            cells.unit,
+            CLOSER_THRESHOLD,
+            usize::MAX,
+        );
+        Ok(found.into_iter().find_map(|(_, q)| {
+            let (x, y) = q.centre();
+            let middle = (x - half_w).abs() < near && (y - half_h).abs() < near;
+            middle.then(|| Quad(q.0.map(|(x, y)| ((x - shift_x) / zoom, (y - shift_y) / zoom))))
+        }))
+    }
+
+    /// Rectifies one quad of a frame and reads it; `None` if the quad is folded or flat.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`].
+    pub fn read_quad(
+        &mut self,
+        frame: &Frame,
+        quad: Quad,
+        detected: f32,
+    ) -> Result<Option<Reading>, ModelError> {
+        if !self
+            .rectifier
+            .rectify(pixels(frame), &quad, &mut self.plate)
+        {
+            return Ok(None);
+        }
+        self.read_plate(quad, detected).map(Some)
+    }
+
+    /// Reads a picture that is one cut-out plate, filled to its edges: only the reader runs.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`].
+    pub fn read_cut(&mut self, frame: &Frame) -> Result<Recognised, ModelError> {
+        let start = Instant::now();
+        let (rows, columns) = READER_INPUT;
+        let (width, height) = (frame.width as usize, frame.height as usize);
+        let (xs, ys) = (&mut self.closer.columns, &mut self.closer.rows);
+        // Shrinking averages; enlarging interpolates. The axes may differ.
+        let fit = |taps: &mut Taps, source: usize, count: usize| {
+            if width > columns && source >= count {
+                taps.area(source, 0, count, source as f64 / count as f64);
+            } else {
+                taps.linear(source, count);
+            }
+        };
+        fit(xs, width, columns);
+        fit(ys, height, rows);
+        resample(
+            pixels(frame),
+            xs,
+            ys,
+            0,
+            &mut self.plate,
+            columns,
+            &mut self.sums,
+        );
+        let (w, h) = (frame.width as f32, frame.height as f32);
+        let whole = Quad([(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)]);
+        let reading = self.read_plate(whole, 1.0)?;
+        Ok(Recognised {
+            readings: vec![reading],
+            timings: Timings {
+                detect: Duration::ZERO,
+                read: start.elapsed(),
+            },
+        })
+    }
+
+    /// Reads what lies in the plate buffer.
+    fn read_plate(&mut self, quad: Quad, detected: f32) -> Result<Reading, ModelError> {
+        let answer = self.runners.read(&self.plate)?;
+        let classes = self.models.alphabet().classes();
+        let matrix = Matrix::from_nats(classes, answer.values(0)).map_err(|e| ModelError::Run {
+            name: "plate_reader",
+            reason: e.to_string(),
+        })?;
+        let looks = &self.models.reader().kinds;
+        Ok(Reading {
+            matrix,
+            kinds: kinds(
+                looks
+                    .iter()
+                    .map(|l| l.kind)
+                    .zip(answer.values(1).iter().copied()),
+            ),
+            quad,
+            detected,
+            sharpness: sharpness(&self.plate, READER_INPUT.1),
+        })
+    }
+}
+
+/// Narrower finds are looked at as if they had this width, in pixels.
+const LEAST_WIDTH: f32 = 8.0;
+/// A closer look's find counts if its centre is this near to the middle, in plate widths.
+const NEAR: f32 = 0.35;
+/// The finder's probability from which on a cell of a closer look is a find.
+const CLOSER_THRESHOLD: f32 = 0.2;
+
+/// Log-probabilities of looks to those of kinds: several looks may be one kind.
+fn kinds(looks: impl Iterator<Item = (PlateKind, f32)>) -> Vec<(PlateKind, LogProb)> {
+    let mut sums: Vec<(PlateKind, f32)> = Vec::new();
+    for (kind, nats) in looks {
+        match sums.iter_mut().find(|(k, _)| *k == kind) {
+            Some((_, sum)) => *sum += nats.exp(),
+            None => sums.push((kind, nats.exp())),
+        }
+    }
+    sums.into_iter()
+        .map(|(kind, p)| (kind, LogProb::from_nats(p.ln())))
+        .collect()
+}
+
+impl Fit {
+    /// Fits the frame: shrunk by area or enlarged linearly, grey to the right or below.
+    fn picture(&mut self, frame: &Frame, grey: u8, sums: &mut Vec<f32>) {
+        let (rows, columns) = FINDER_INPUT;
+        let (width, height) = (frame.width as usize, frame.height as usize);
+        if self.size != (frame.width, frame.height) {
+            let k = (columns as f64 / width as f64).min(rows as f64 / height as f64);
+            let side = |source: usize, most: usize| {
+                ((source as f64 * k).round_ties_even() as usize).clamp(1, most)
+            };
+            let (w, h) = (side(width, columns), side(height, rows));
+            if k < 1.0 {
+                self.columns.area(width, 0, w, width as f64 / w as f64);
+                self.rows.area(height, 0, h, height as f64 / h as f64);
+            } else {
+                self.columns.linear(width, w);
+                self.rows.linear(height, h);
+            }
+            self.scale = k as f32;
+            self.picture.clear();
+            self.picture.resize(rows * columns * 3, grey);
+            self.size = (frame.width, frame.height);
+        }
+        resample(
+            pixels(frame),
+            &self.columns,
+            &self.rows,
+            grey,
+            &mut self.picture,
+            columns,
+            sums,
+        );
+    }
+}
