@@ -67,24 +67,39 @@ impl Place {
                     path.display()
                 ),
             )),
-            Err(e) => {
-                Err(fail(FOUND_WRONG, format_args!("{}: {e}; are you in the group menshen?", path.display())))
-            }
+            Err(e) => Err(fail(
+                FOUND_WRONG,
+                format_args!("{}: {e}; are you in the group menshen?", path.display()),
+            )),
         }
     }
 }
 
 /// Gives a person's answer to the running gate.
 pub(crate) fn run(args: AnswerArgs) -> u8 {
-    let AnswerArgs { word, lane, passage, by, place } = args;
-    let request = Request::Answer { lane, passage, admit: word == Word::Admit, by };
+    let AnswerArgs {
+        word,
+        lane,
+        passage,
+        by,
+        place,
+    } = args;
+    let request = Request::Answer {
+        lane,
+        passage,
+        admit: word == Word::Admit,
+        by,
+    };
     match place.ask(&request) {
         Ok(Reply::Done { message }) => {
             println!("{message}");
             DONE
         }
         Ok(Reply::Refused { message }) => fail(FOUND_WRONG, message),
-        Ok(_) => fail(FOUND_WRONG, "the gate gave an answer that does not belong to the question"),
+        Ok(_) => fail(
+            FOUND_WRONG,
+            "the gate gave an answer that does not belong to the question",
+        ),
         Err(status) => status,
     }
 }
@@ -95,7 +110,10 @@ pub(crate) fn status(args: &StatusArgs) -> u8 {
         Ok(Reply::Status(status)) => status,
         Ok(Reply::Refused { message }) => return fail(FOUND_WRONG, message),
         Ok(_) => {
-            return fail(FOUND_WRONG, "the gate gave an answer that does not belong to the question");
+            return fail(
+                FOUND_WRONG,
+                "the gate gave an answer that does not belong to the question",
+            );
         }
         Err(status) => return status,
     };
@@ -110,17 +128,30 @@ pub(crate) fn status(args: &StatusArgs) -> u8 {
     println!("vehicles / 登记车辆    {}", status.vehicles);
     println!(
         "clock / 时钟           {}",
-        if status.clock_trusted { "trusted / 可信" } else { "not trusted / 未校准" }
+        if status.clock_trusted {
+            "trusted / 可信"
+        } else {
+            "not trusted / 未校准"
+        }
     );
     let broker = match status.broker {
         None => "not configured / 未配置",
         Some(true) => "connected / 已连接",
         Some(false) => "away / 未连接",
     };
-    println!("broker / 消息服务      {broker}, {} waiting / 待送", status.outbox);
+    println!(
+        "broker / 消息服务      {broker}, {} waiting / 待送",
+        status.outbox
+    );
     for lane in &status.lanes {
-        let asking = lane.asking.map_or_else(String::new, |id| format!(", asks / 请确认: {id}"));
-        println!("lane / 车道 {:10} {} frames{asking}", lane.lane.as_str(), lane.frames);
+        let asking = lane
+            .asking
+            .map_or_else(String::new, |id| format!(", asks / 请确认: {id}"));
+        println!(
+            "lane / 车道 {:10} {} frames{asking}",
+            lane.lane.as_str(),
+            lane.frames
+        );
     }
     DONE
 }

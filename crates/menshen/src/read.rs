@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use vision::models::{ModelError, Models};
 use vision::picture;
-use vision::recognise::{Options, Recogniser, best_text};
+use vision::recognise::{Options, PlateText, Recogniser, best_text};
 
 use crate::outcome;
 
@@ -246,7 +246,7 @@ const LEAST_POSTERIOR: f32 = 0.001;
 impl PlateAnswer {
     /// The plate, if the reading is sure enough to be one.
     fn new(reading: &Reading, alphabet: &Alphabet, posteriors: bool) -> Option<Self> {
-        let best = best_text(reading, alphabet).filter(|t| t.is_plate())?;
+        let best = best_text(reading, alphabet).filter(PlateText::is_plate)?;
         Some(Self {
             text: best.number.to_string(),
             kind: best.kind,

@@ -6,9 +6,9 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use access::registry::Vehicle;
 use access::registry::export::{Header, to_csv, write_in_place};
 use access::registry::import::{ImportError, ImportOptions, Imported, parse, parse_date};
-use access::registry::Vehicle;
 use clap::{Args, Subcommand};
 use domain::PlateNumber;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub(crate) struct Outcome {
 pub(crate) enum Verb {
     /// Put a CSV list in the place of the register / 导入登记表（替换原有）
     ///
-    /// Columns in any order: plate,owner,building,unit,phone,valid_until or
+    /// Columns in any order: `plate,owner,building,unit,phone,valid_until` or
     /// 车牌,车主,楼栋,单元,电话,有效期至; UTF-8 or GB18030. Nothing is stored if a row is wrong.
     Import {
         /// The list
@@ -139,7 +139,10 @@ impl Place {
     fn perform(&self, change: Change) -> Result<Outcome, u8> {
         let house = config::load(&self.config).map_err(|e| fail(WRONG_USAGE, e))?;
         let path = socket::path_for(&house.store.folder);
-        let request = Request::Registry { change, by: self.by.clone() };
+        let request = Request::Registry {
+            change,
+            by: self.by.clone(),
+        };
         match socket::ask(&path, &request) {
             Ok(Some(Reply::Registry(outcome))) => Ok(outcome),
             Ok(Some(Reply::Refused { message })) => Err(fail(FOUND_WRONG, message)),
@@ -164,20 +167,33 @@ impl Place {
 /// Runs `menshen registry …`.
 pub(crate) fn run(verb: Verb) -> u8 {
     let done = match verb {
-        Verb::Import { file, dry_run, skip_bad, place } => {
-            import(&file, dry_run, skip_bad, &place)
-        }
-        Verb::Export { file, chinese, place } => export(file.as_deref(), chinese, &place),
+        Verb::Import {
+            file,
+            dry_run,
+            skip_bad,
+            place,
+        } => import(&file, dry_run, skip_bad, &place),
+        Verb::Export {
+            file,
+            chinese,
+            place,
+        } => export(file.as_deref(), chinese, &place),
         Verb::List { json, place } => list(json, &place),
-        Verb::Add { plate, owner, building, unit, phone, valid_until, place } => {
-            add(&plate, valid_until.as_deref(), &place, |row| Vehicle {
-                owner,
-                building,
-                unit,
-                phone,
-                ..row
-            })
-        }
+        Verb::Add {
+            plate,
+            owner,
+            building,
+            unit,
+            phone,
+            valid_until,
+            place,
+        } => add(&plate, valid_until.as_deref(), &place, |row| Vehicle {
+            owner,
+            building,
+            unit,
+            phone,
+            ..row
+        }),
         Verb::Remove { plate, place } => remove(&plate, &place),
     };
     match done {
@@ -217,7 +233,9 @@ fn import(file: &Path, dry_run: bool, skip_bad: bool, place: &Place) -> Result<(
         );
         return Ok(());
     }
-    let outcome = place.perform(Change::Import { vehicles: imported.vehicles })?;
+    let outcome = place.perform(Change::Import {
+        vehicles: imported.vehicles,
+    })?;
     println!(
         "registered: {} vehicles (before: {}) / 已登记 {} 辆（原有 {} 辆）",
         outcome.count, outcome.before, outcome.count, outcome.before
@@ -227,12 +245,18 @@ fn import(file: &Path, dry_run: bool, skip_bad: bool, place: &Place) -> Result<(
 
 fn export(file: Option<&Path>, chinese: bool, place: &Place) -> Result<(), u8> {
     let outcome = place.perform(Change::List)?;
-    let header = if chinese { Header::Chinese } else { Header::English };
+    let header = if chinese {
+        Header::Chinese
+    } else {
+        Header::English
+    };
     let csv = to_csv(&outcome.vehicles, header);
     match file {
         Some(file) => write_in_place(file, &csv)
             .map_err(|e| fail(FOUND_WRONG, format_args!("{}: {e}", file.display()))),
-        None => std::io::stdout().write_all(&csv).map_err(|e| fail(FOUND_WRONG, e)),
+        None => std::io::stdout()
+            .write_all(&csv)
+            .map_err(|e| fail(FOUND_WRONG, e)),
     }
 }
 
@@ -244,7 +268,9 @@ fn list(json: bool, place: &Place) -> Result<(), u8> {
         return Ok(());
     }
     for v in &outcome.vehicles {
-        let until = v.valid_until.map_or_else(|| "-".to_owned(), |d| d.to_string());
+        let until = v
+            .valid_until
+            .map_or_else(|| "-".to_owned(), |d| d.to_string());
         println!(
             "{}\t{}\t{}\t{}\t{}\t{until}",
             v.plate.dotted(),
@@ -271,26 +297,50 @@ fn add(
     let valid_until = match valid_until {
         None => None,
         Some(text) => Some(parse_date(text).ok_or_else(|| {
-            fail(WRONG_USAGE, format_args!("{text:?} is no date; write it as 2026-12-31"))
+            fail(
+                WRONG_USAGE,
+                format_args!("{text:?} is no date; write it as 2026-12-31"),
+            )
         })?),
     };
-    let vehicle = fill(Vehicle { valid_until, ..Vehicle::new(plate(text)?) });
+    let vehicle = fill(Vehicle {
+        valid_until,
+        ..Vehicle::new(plate(text)?)
+    });
     let number = vehicle.plate.clone();
-    let outcome = place.perform(Change::Add { vehicle: Box::new(vehicle) })?;
-    let done = if outcome.count == outcome.before { "replaced / 已更新" } else { "registered / 已登记" };
-    println!("{}: {done}, {} vehicles / 共 {} 辆", number.dotted(), outcome.count, outcome.count);
+    let outcome = place.perform(Change::Add {
+        vehicle: Box::new(vehicle),
+    })?;
+    let done = if outcome.count == outcome.before {
+        "replaced / 已更新"
+    } else {
+        "registered / 已登记"
+    };
+    println!(
+        "{}: {done}, {} vehicles / 共 {} 辆",
+        number.dotted(),
+        outcome.count,
+        outcome.count
+    );
     Ok(())
 }
 
 fn remove(text: &str, place: &Place) -> Result<(), u8> {
     let number = plate(text)?;
-    let outcome = place.perform(Change::Remove { plate: number.clone() })?;
+    let outcome = place.perform(Change::Remove {
+        plate: number.clone(),
+    })?;
     if outcome.count == outcome.before {
         return Err(fail(
             FOUND_WRONG,
             format_args!("{} is not registered / 未登记", number.dotted()),
         ));
     }
-    println!("{}: removed / 已删除, {} vehicles / 共 {} 辆", number.dotted(), outcome.count, outcome.count);
+    println!(
+        "{}: removed / 已删除, {} vehicles / 共 {} 辆",
+        number.dotted(),
+        outcome.count,
+        outcome.count
+    );
     Ok(())
 }

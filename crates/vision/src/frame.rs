@@ -39,6 +39,13 @@ impl Frame {
         if expected == 0 || rgb.len() as u64 != expected {
             return Err(rgb);
         }
-        Ok(Self { rgb: Arc::new(rgb), width, height, at, wall, number })
+        Ok(Self {
+            rgb: Arc::new(rgb),
+            width,
+            height,
+            at,
+            wall,
+            number,
+        })
     }
 }

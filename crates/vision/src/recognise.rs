@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use domain::{LogProb, PlateKind, Quad, Reading, reading::Matrix};
 
-use self::rectify::{Rectifier, sharpness};
+use self::rectify::{Layout, Rectifier, sharpness};
 use self::resample::{Pixels, Taps, resample};
 use crate::Frame;
 use crate::models::manifest::{FINDER_INPUT, READER_INPUT};
@@ -254,11 +254,43 @@ impl Recogniser {
     ) -> Result<Option<Reading>, ModelError> {
         if !self
             .rectifier
-            .rectify(pixels(frame), &quad, &mut self.plate)
+            .rectify(pixels(frame), &quad, Layout::AsIs, &mut self.plate)
         {
             return Ok(None);
         }
-        self.read_plate(quad, detected).map(Some)
+        let (reading, rows) = self.read_plate(quad, detected)?;
+        self.in_one_row(frame, reading, rows).map(Some)
+    }
+
+    /// Reads a plate that looks double-row once more with its rows side by side, since the
+    /// reader's attention does not reach an upper row, and keeps what reads better.
+    fn in_one_row(
+        &mut self,
+        frame: &Frame,
+        reading: Reading,
+        rows: u8,
+    ) -> Result<Reading, ModelError> {
+        if rows < 2
+            || !self.rectifier.rectify(
+                pixels(frame),
+                &reading.quad,
+                Layout::InOneRow,
+                &mut self.plate,
+            )
+        {
+            return Ok(reading);
+        }
+        let (again, _) = self.read_plate(reading.quad, reading.detected)?;
+        let alphabet = self.models.alphabet();
+        let best = |r: &Reading| r.matrix.valid_numbers(alphabet).next().map(|c| c.score);
+        Ok(if best(&again) > best(&reading) {
+            Reading {
+                matrix: again.matrix,
+                ..reading
+            }
+        } else {
+            reading
+        })
     }
 
     /// Reads a picture that is one cut-out plate, filled to its edges: only the reader runs.
@@ -291,7 +323,8 @@ impl Recogniser {
         );
         let (w, h) = (frame.width as f32, frame.height as f32);
         let whole = Quad([(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)]);
-        let reading = self.read_plate(whole, 1.0)?;
+        let (reading, rows) = self.read_plate(whole, 1.0)?;
+        let reading = self.in_one_row(frame, reading, rows)?;
         Ok(Recognised {
             readings: vec![reading],
             timings: Timings {
@@ -301,8 +334,8 @@ impl Recogniser {
         })
     }
 
-    /// Reads what lies in the plate buffer.
-    fn read_plate(&mut self, quad: Quad, detected: f32) -> Result<Reading, ModelError> {
+    /// Reads what lies in the plate buffer; also how many rows the plate looks to have.
+    fn read_plate(&mut self, quad: Quad, detected: f32) -> Result<(Reading, u8), ModelError> {
         let answer = self.runners.read(&self.plate)?;
         let classes = self.models.alphabet().classes();
         let matrix = Matrix::from_nats(classes, answer.values(0)).map_err(|e| ModelError::Run {
@@ -310,7 +343,12 @@ impl Recogniser {
             reason: e.to_string(),
         })?;
         let looks = &self.models.reader().kinds;
-        Ok(Reading {
+        let likeliest = looks
+            .iter()
+            .zip(answer.values(1))
+            .max_by(|a, b| a.1.total_cmp(b.1));
+        let rows = likeliest.map_or(1, |(look, _)| look.rows);
+        let reading = Reading {
             matrix,
             kinds: kinds(
                 looks
@@ -321,7 +359,8 @@ impl Recogniser {
             quad,
             detected,
             sharpness: sharpness(&self.plate, READER_INPUT.1),
-        })
+        };
+        Ok((reading, rows))
     }
 }
 

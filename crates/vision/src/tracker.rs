@@ -15,8 +15,8 @@
 
 use std::time::Duration;
 
-use domain::reading::{Alphabet, Fusion, Quad, Reading, Vehicle};
 use domain::Monotonic;
+use domain::reading::{Alphabet, Fusion, Quad, Reading, Vehicle};
 
 /// What a tracker may assume.
 #[derive(Debug, Clone)]
@@ -30,7 +30,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rejoin: Duration::from_secs(8), least_confidence: 0.3 }
+        Self {
+            rejoin: Duration::from_secs(8),
+            least_confidence: 0.3,
+        }
     }
 }
 
@@ -107,13 +110,19 @@ pub struct Tracker {
 impl Tracker {
     /// A tracker that has seen nothing yet.
     pub fn new(settings: Settings, alphabet: Alphabet) -> Self {
-        Self { settings, alphabet, tracks: Vec::new(), next_id: 1 }
+        Self {
+            settings,
+            alphabet,
+            tracks: Vec::new(),
+            next_id: 1,
+        }
     }
 
     /// Takes the readings of one frame, and gives every vehicle in sight or lost for no longer
     /// than [`Settings::rejoin`], in the order in which they were first seen.
     pub fn observe(&mut self, now: Monotonic, readings: &[Reading]) -> Vec<Vehicle> {
-        self.tracks.retain(|t| now.since(t.last_seen) <= self.settings.rejoin);
+        self.tracks
+            .retain(|t| now.since(t.last_seen) <= self.settings.rejoin);
         let mut pairs = self.possible_pairs(now, readings);
         // The best agreement joins first; each reading and each vehicle once a frame.
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -126,7 +135,11 @@ impl Tracker {
                 self.tracks[track].add(&readings[reading], now);
             }
         }
-        for (reading, _) in readings.iter().zip(&reading_used).filter(|(_, used)| !**used) {
+        for (reading, _) in readings
+            .iter()
+            .zip(&reading_used)
+            .filter(|(_, used)| !**used)
+        {
             self.begin(reading, now);
         }
         self.tracks.iter().map(Track::vehicle).collect()
@@ -171,8 +184,8 @@ impl Tracker {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use domain::reading::{LogProb, Matrix};
     use domain::PlateKind;
+    use domain::reading::{LogProb, Matrix};
     use proptest::prelude::*;
 
     const CHARACTERS: &str = "苏沪京ABCDEFGHJKLMNPQRSTUVWXYZ0123456789";
@@ -188,8 +201,10 @@ mod tests {
         let rest = ((1.0 - sure) / (classes - 1) as f32).ln();
         let mut nats = vec![rest; 8 * classes];
         for slot in 0..8 {
-            let class =
-                text.chars().nth(slot).map_or(alphabet.blank(), |c| alphabet.class(c).unwrap());
+            let class = text
+                .chars()
+                .nth(slot)
+                .map_or(alphabet.blank(), |c| alphabet.class(c).unwrap());
             nats[slot * classes + class] = sure.ln();
         }
         let quad = Quad([
@@ -212,7 +227,14 @@ mod tests {
     }
 
     fn text(vehicle: &Vehicle) -> String {
-        vehicle.sighting.matrix.valid_numbers(&alphabet()).next().unwrap().number.to_string()
+        vehicle
+            .sighting
+            .matrix
+            .valid_numbers(&alphabet())
+            .next()
+            .unwrap()
+            .number
+            .to_string()
     }
 
     /// 10 frames a second.
@@ -244,7 +266,10 @@ mod tests {
         for f in 12..20 {
             last = tracker.observe(at(f), &[reading("沪AK7788", 0.95, 505.0, 395.0, 160.0)]);
         }
-        assert_eq!(last.iter().map(text).collect::<Vec<_>>(), ["苏E12345", "沪AK7788"]);
+        assert_eq!(
+            last.iter().map(text).collect::<Vec<_>>(),
+            ["苏E12345", "沪AK7788"]
+        );
     }
 
     #[test]
@@ -281,7 +306,10 @@ mod tests {
         let mut last = Vec::new();
         for f in 0..600 {
             let jitter = (f % 3) as f32;
-            last = tracker.observe(at(f), &[reading("苏E12345", 0.9, 500.0 + jitter, 400.0, 120.0)]);
+            last = tracker.observe(
+                at(f),
+                &[reading("苏E12345", 0.9, 500.0 + jitter, 400.0, 120.0)],
+            );
         }
         assert_eq!((last.len(), last[0].still_since), (1, at(0)));
         let moved = tracker.observe(at(601), &[reading("苏E12345", 0.9, 560.0, 420.0, 130.0)]);
@@ -290,7 +318,11 @@ mod tests {
 
     #[test]
     fn noise_starts_no_vehicle() {
-        assert!(tracker().observe(at(0), &[reading("苏E12345", 0.5, 1.0, 1.0, 90.0)]).is_empty());
+        assert!(
+            tracker()
+                .observe(at(0), &[reading("苏E12345", 0.5, 1.0, 1.0, 90.0)])
+                .is_empty()
+        );
     }
 
     proptest! {

@@ -86,8 +86,8 @@ impl Settings {
             decide_within: Duration::from_secs(2),
             leave_after: Duration::from_secs(3),
             ask_for: Duration::from_secs(30),
-            stay_limit: Duration::from_secs(600),
-            hold_for: Duration::from_secs(60),
+            stay_limit: Duration::from_mins(10),
+            hold_for: Duration::from_mins(1),
             wait_limit: Duration::from_secs(20),
         }
     }
@@ -103,7 +103,7 @@ pub struct Now {
 }
 
 /// What a lane is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// The vehicles that the tracker knows, after each frame.
     Vehicles(&'a [Vehicle]),
@@ -174,7 +174,7 @@ pub struct Lane {
     parked: Vec<Parked>,
     loop_occupied: bool,
     /// Plates that passed the boom's other lane, and when.
-    other_lane: Vec<(PlateNumber, Monotonic)>,
+    next_door: Vec<(PlateNumber, Monotonic)>,
 }
 
 /// How long a plate that passed the other lane may come into view with its rear plate.
@@ -191,7 +191,7 @@ impl Lane {
             in_sight: Vec::new(),
             parked: Vec::new(),
             loop_occupied: false,
-            other_lane: Vec::new(),
+            next_door: Vec::new(),
         }
     }
 
@@ -237,7 +237,7 @@ impl Lane {
             }
             Input::OpenedByButton => self.opened_by_button(now, &mut actions),
             Input::PassedOtherLane(plate) => {
-                self.other_lane.push((plate.clone(), now.monotonic));
+                self.next_door.push((plate.clone(), now.monotonic));
             }
             Input::Tick => {}
             Input::Interrupt => {
@@ -245,7 +245,8 @@ impl Lane {
                 return actions;
             }
         }
-        self.other_lane.retain(|(_, at)| now.monotonic.since(*at) < REAR_PLATE_FOR);
+        self.next_door
+            .retain(|(_, at)| now.monotonic.since(*at) < REAR_PLATE_FOR);
         self.judge(now, decide, &mut actions);
         self.let_in(now, &mut actions);
         self.close(now, decide, &mut actions);
@@ -258,7 +259,9 @@ impl Lane {
 
     fn see(&mut self, now: Now, vehicles: &[Vehicle], new_id: &mut dyn FnMut() -> PassageId) {
         self.parked.retain(|parked| {
-            vehicles.iter().any(|v| v.id == parked.vehicle && v.still_since == parked.still_since)
+            vehicles
+                .iter()
+                .any(|v| v.id == parked.vehicle && v.still_since == parked.still_since)
         });
         self.in_sight = vehicles.to_vec();
         for vehicle in vehicles {
@@ -270,7 +273,11 @@ impl Lane {
             if !fresh || self.parked.iter().any(|p| p.vehicle == vehicle.id) {
                 continue;
             }
-            if let Some(p) = self.open.iter_mut().find(|p| p.on_loop && p.vehicle.is_none()) {
+            if let Some(p) = self
+                .open
+                .iter_mut()
+                .find(|p| p.on_loop && p.vehicle.is_none())
+            {
                 p.see(vehicle);
             } else if self.settings.trigger != Trigger::Loop {
                 let mut p = Passage::new(new_id(), now);
@@ -336,7 +343,9 @@ impl Lane {
         actions: &mut Vec<Action>,
     ) {
         let lane = self.settings.lane.clone();
-        let Some(id) = passage.or_else(|| self.asking()) else { return };
+        let Some(id) = passage.or_else(|| self.asking()) else {
+            return;
+        };
         let Some(p) = self.find(id) else { return };
         actions.push(Action::Record(Event::GuardAnswered {
             passage: id,
@@ -344,7 +353,11 @@ impl Lane {
             admit,
             by: by.to_owned(),
         }));
-        let reason = if admit { Reason::GuardAdmitted } else { Reason::GuardRefused };
+        let reason = if admit {
+            Reason::GuardAdmitted
+        } else {
+            Reason::GuardRefused
+        };
         // An answer is a new cause: the vehicle may be let in again after it failed once.
         if admit {
             p.opening = Opening::None;
@@ -353,7 +366,10 @@ impl Lane {
     }
 
     fn opened_by_button(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let Some(id) = self.asking().or_else(|| self.front(now).map(|i| self.open[i].id)) else {
+        let Some(id) = self
+            .asking()
+            .or_else(|| self.front(now).map(|i| self.open[i].id))
+        else {
             return;
         };
         let Some(p) = self.find(id) else { return };
@@ -361,7 +377,12 @@ impl Lane {
         if !p.is_admitted() || p.asking.is_some() {
             let lane = self.settings.lane.clone();
             let by = "button".to_owned();
-            let answered = Event::GuardAnswered { passage: id, lane, admit: true, by };
+            let answered = Event::GuardAnswered {
+                passage: id,
+                lane,
+                admit: true,
+                by,
+            };
             actions.push(Action::Record(answered));
             self.settle(now, id, Reason::GuardAdmitted, actions);
         }
@@ -379,20 +400,30 @@ impl Lane {
 
     /// Gives a passage its (next) verdict.
     fn give(&mut self, now: Now, id: PassageId, verdict: Verdict, actions: &mut Vec<Action>) {
-        let (lane, shadow, ask_for) =
-            (self.settings.lane.clone(), self.settings.shadow, self.settings.ask_for);
+        let (lane, shadow, ask_for) = (
+            self.settings.lane.clone(),
+            self.settings.shadow,
+            self.settings.ask_for,
+        );
         let Some(p) = self.find(id) else { return };
         let asks = verdict.decision == domain::Decision::AskGuard;
         if p.asking.is_some() != asks {
             actions.push(Action::Ask(id, asks));
         }
-        p.asking = asks.then(|| Asking { until: now.monotonic + ask_for });
+        p.asking = asks.then(|| Asking {
+            until: now.monotonic + ask_for,
+        });
         if p.verdict.is_none() || verdict.decision == domain::Decision::Admit {
             actions.push(Action::Picture(id, p.quad()));
         }
         p.verdict = Some((verdict.clone(), now.monotonic));
         let verdict = Box::new(verdict);
-        actions.push(Action::Record(Event::Verdict { passage: id, lane, verdict, shadow }));
+        actions.push(Action::Record(Event::Verdict {
+            passage: id,
+            lane,
+            verdict,
+            shadow,
+        }));
     }
 
     fn judge(&mut self, now: Now, decide: &Decide<'_>, actions: &mut Vec<Action>) {
@@ -420,9 +451,10 @@ impl Lane {
                     // A person's word stands; a better look may show a resident.
                     let by_person = verdict.reason == Reason::GuardRefused
                         || verdict.reason == Reason::StillWaiting;
-                    let better = p.vehicle.as_ref().filter(|v| {
-                        !by_person && v.sighting.readings > verdict.evidence.readings
-                    });
+                    let better = p
+                        .vehicle
+                        .as_ref()
+                        .filter(|v| !by_person && v.sighting.readings > verdict.evidence.readings);
                     better
                         .and_then(|v| decide(Some(&v.sighting), false))
                         .filter(|v| v.reason == Reason::Registered)
@@ -451,7 +483,7 @@ impl Lane {
 
     fn is_rear_plate(&self, verdict: &Verdict) -> bool {
         let plate = verdict.plate.as_ref();
-        plate.is_some_and(|plate| self.other_lane.iter().any(|(passed, _)| passed == plate))
+        plate.is_some_and(|plate| self.next_door.iter().any(|(passed, _)| passed == plate))
     }
 
     /// The passage whose vehicle is in front: on the loop, or with the largest plate in sight.
@@ -460,9 +492,7 @@ impl Lane {
             return Some(on_loop);
         }
         (0..self.open.len())
-            .filter(|&i| {
-                now.monotonic.since(self.open[i].last_present) < self.settings.leave_after
-            })
+            .filter(|&i| now.monotonic.since(self.open[i].last_present) < self.settings.leave_after)
             .max_by(|&a, &b| self.open[a].width().total_cmp(&self.open[b].width()))
     }
 
@@ -474,10 +504,16 @@ impl Lane {
         let needs_loop = self.settings.trigger != Trigger::Picture;
         let p = &mut self.open[front];
         let there = p.on_loop || !needs_loop;
-        let Some((verdict, _)) = &p.verdict else { return };
+        let Some((verdict, _)) = &p.verdict else {
+            return;
+        };
         if verdict.decision == domain::Decision::Admit && there && p.wants_opening(now.monotonic) {
             let by_guard = verdict.reason == Reason::GuardAdmitted;
-            let origin = if by_guard { Origin::Guard } else { Origin::Verdict };
+            let origin = if by_guard {
+                Origin::Guard
+            } else {
+                Origin::Verdict
+            };
             p.opening = Opening::Asked(p.failures());
             actions.push(Action::Open(p.id, origin));
         }
@@ -492,8 +528,11 @@ impl Lane {
                 && !matches!(p.opening, Opening::Done(_))
                 && self.settings.trigger == Trigger::Both
                 && !self.settings.shadow;
-            let patience =
-                if held { self.settings.hold_for } else { self.settings.leave_after };
+            let patience = if held {
+                self.settings.hold_for
+            } else {
+                self.settings.leave_after
+            };
             let left = !p.on_loop && unseen >= patience;
             let stays = p.verdict.is_some()
                 && p.asking.is_none()
@@ -536,8 +575,10 @@ impl Lane {
                 (false, _) => Outcome::TurnedAway,
             };
             if let (true, Some(vehicle)) = (stays, &p.vehicle) {
-                self.parked
-                    .push(Parked { vehicle: vehicle.id, still_since: vehicle.still_since });
+                self.parked.push(Parked {
+                    vehicle: vehicle.id,
+                    still_since: vehicle.still_since,
+                });
             }
             actions.push(Action::Record(p.record(&self.settings, outcome, now.wall)));
         }

@@ -83,16 +83,22 @@ impl Passage {
     pub(super) fn has_passed(&self, now: Monotonic) -> bool {
         let flicker = Duration::from_secs(1);
         matches!(self.opening, Opening::Done(_))
-            && self.left_loop.is_some_and(|left| now.since(left) >= flicker)
+            && self
+                .left_loop
+                .is_some_and(|left| now.since(left) >= flicker)
     }
 
     pub(super) fn is_admitted(&self) -> bool {
-        self.verdict.as_ref().is_some_and(|(v, _)| v.decision == domain::Decision::Admit)
+        self.verdict
+            .as_ref()
+            .is_some_and(|(v, _)| v.decision == domain::Decision::Admit)
     }
 
     /// Width of the plate when it was last seen, in pixels; 0 without a plate.
     pub(super) fn width(&self) -> f32 {
-        self.vehicle.as_ref().map_or(0.0, |v| v.sighting.quad.width())
+        self.vehicle
+            .as_ref()
+            .map_or(0.0, |v| v.sighting.quad.width())
     }
 
     pub(super) fn quad(&self) -> Option<Quad> {
@@ -100,7 +106,9 @@ impl Passage {
     }
 
     pub(super) fn still_since(&self) -> Monotonic {
-        self.vehicle.as_ref().map_or(self.began.monotonic, |v| v.still_since)
+        self.vehicle
+            .as_ref()
+            .map_or(self.began.monotonic, |v| v.still_since)
     }
 
     /// Whether the barrier should be asked to open, now that the vehicle may pass and is in

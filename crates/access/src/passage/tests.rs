@@ -17,10 +17,18 @@ fn sighting(text: &str, width: f32, readings: u32) -> Sighting {
     let classes = alphabet.classes();
     let mut nats = vec![-6.0; 8 * classes];
     for slot in 0..8 {
-        let class = text.chars().nth(slot).map_or(alphabet.blank(), |c| alphabet.class(c).unwrap());
+        let class = text
+            .chars()
+            .nth(slot)
+            .map_or(alphabet.blank(), |c| alphabet.class(c).unwrap());
         nats[slot * classes + class] = -0.02;
     }
-    let quad = Quad([(0.0, 0.0), (width, 0.0), (width, width * 0.3), (0.0, width * 0.3)]);
+    let quad = Quad([
+        (0.0, 0.0),
+        (width, 0.0),
+        (width, width * 0.3),
+        (0.0, width * 0.3),
+    ]);
     let reading = Reading {
         matrix: Matrix::from_nats(classes, &nats).unwrap(),
         kinds: vec![(PlateKind::Small, LogProb::CERTAIN)],
@@ -28,7 +36,10 @@ fn sighting(text: &str, width: f32, readings: u32) -> Sighting {
         detected: 0.9,
         sharpness: 15.0,
     };
-    Sighting { readings, ..Fusion::new(&reading).sighting() }
+    Sighting {
+        readings,
+        ..Fusion::new(&reading).sighting()
+    }
 }
 
 /// A lane in a small world: 苏E plates are registered, 京 plates cannot be told for sure.
@@ -52,7 +63,10 @@ fn rule(sighting: Option<&Sighting>, last_look: bool) -> Option<Verdict> {
     };
     let alphabet = Alphabet::new(CHARACTERS).unwrap();
     let plate = s.matrix.valid_numbers(&alphabet).next().unwrap().number;
-    let evidence = Evidence { readings: s.readings, ..Evidence::default() };
+    let evidence = Evidence {
+        readings: s.readings,
+        ..Evidence::default()
+    };
     let reason = match plate.as_str().chars().next() {
         Some('苏') => Reason::Registered,
         Some('京') if !last_look => return None,
@@ -64,7 +78,10 @@ fn rule(sighting: Option<&Sighting>, last_look: bool) -> Option<Verdict> {
 
 impl World {
     fn new(trigger: Trigger) -> Self {
-        let settings = Settings { trigger, ..Settings::new("entry".parse().unwrap()) };
+        let settings = Settings {
+            trigger,
+            ..Settings::new("entry".parse().unwrap())
+        };
         Self::with(settings)
     }
 
@@ -103,7 +120,9 @@ impl World {
             match action {
                 Action::Open(id, _) => opened.push(id),
                 Action::Record(Event::Passage(record)) => self.records.push(*record),
-                Action::Record(Event::Verdict { passage, verdict, .. }) => {
+                Action::Record(Event::Verdict {
+                    passage, verdict, ..
+                }) => {
                     self.verdicts.push((passage, verdict.reason));
                 }
                 Action::Record(_) | Action::Picture(..) => {}
@@ -116,7 +135,11 @@ impl World {
             if self.barrier_works {
                 self.done.push(id);
             }
-            let news = if self.barrier_works { Input::Opened(id) } else { Input::NotOpened(id) };
+            let news = if self.barrier_works {
+                Input::Opened(id)
+            } else {
+                Input::NotOpened(id)
+            };
             self.tell(news);
         }
     }
@@ -182,7 +205,10 @@ fn a_stranger_is_refused_and_turned_away() {
     w.frames(30);
     w.leave(1);
     w.frames(40);
-    assert_eq!((w.reasons(), w.openings.len()), (vec![Reason::NotRegistered], 0));
+    assert_eq!(
+        (w.reasons(), w.openings.len()),
+        (vec![Reason::NotRegistered], 0)
+    );
     assert_eq!(w.outcomes(), [Outcome::TurnedAway]);
 }
 
@@ -204,7 +230,11 @@ fn the_guard_is_asked_and_answers_or_stays_silent() {
     w.enter(1, "京B00001", 120.0);
     w.frames(30);
     assert_eq!((w.reasons(), w.asking.len()), (vec![Reason::Ambiguous], 1));
-    w.tell(Input::Answer { passage: None, admit: true, by: "wang" });
+    w.tell(Input::Answer {
+        passage: None,
+        admit: true,
+        by: "wang",
+    });
     assert_eq!(w.openings.len(), 1);
     assert!(w.asking.is_empty());
     w.leave(1);
@@ -213,7 +243,12 @@ fn the_guard_is_asked_and_answers_or_stays_silent() {
     w.frames(400);
     assert_eq!(
         w.reasons(),
-        [Reason::Ambiguous, Reason::GuardAdmitted, Reason::Ambiguous, Reason::GuardSilent]
+        [
+            Reason::Ambiguous,
+            Reason::GuardAdmitted,
+            Reason::Ambiguous,
+            Reason::GuardSilent
+        ]
     );
     assert_eq!(w.openings.len(), 1);
 }
@@ -305,7 +340,7 @@ fn nose_to_tail_over_the_loop_each_has_its_own_opening() {
 #[test]
 fn a_parked_car_has_one_passage_until_it_moves() {
     let mut w = World::with(Settings {
-        stay_limit: Duration::from_secs(60),
+        stay_limit: Duration::from_mins(1),
         wait_limit: Duration::from_secs(1000),
         ..Settings::new("entry".parse().unwrap())
     });
@@ -324,7 +359,11 @@ fn an_admitted_car_that_keeps_waiting_is_shown_to_the_guard() {
     w.frames(250);
     assert_eq!(w.reasons(), [Reason::Registered, Reason::StillWaiting]);
     assert_eq!((w.openings.len(), w.asking.len()), (1, 1));
-    w.tell(Input::Answer { passage: None, admit: true, by: "wang" });
+    w.tell(Input::Answer {
+        passage: None,
+        admit: true,
+        by: "wang",
+    });
     assert_eq!(w.openings.len(), 2);
 }
 
@@ -352,13 +391,18 @@ fn one_stray_reading_is_no_vehicle() {
 
 #[test]
 fn a_shadow_lane_decides_and_never_opens() {
-    let mut w =
-        World::with(Settings { shadow: true, ..Settings::new("entry".parse().unwrap()) });
+    let mut w = World::with(Settings {
+        shadow: true,
+        ..Settings::new("entry".parse().unwrap())
+    });
     w.enter(1, "苏E12345", 120.0);
     w.frames(20);
     w.leave(1);
     w.frames(40);
-    assert_eq!((w.reasons(), w.openings.len()), (vec![Reason::Registered], 0));
+    assert_eq!(
+        (w.reasons(), w.openings.len()),
+        (vec![Reason::Registered], 0)
+    );
     assert!(w.records[0].shadow);
 }
 

@@ -182,7 +182,10 @@ impl Matrix {
                 let same: f32 = rows.map(|(a, b)| a.probability() * b.probability()).sum();
                 // Two unsure rows that agree as well as they can count as agreeing.
                 let own = |m: &Self| -> f32 {
-                    m.slot(slot).iter().map(|p| p.probability() * p.probability()).sum()
+                    m.slot(slot)
+                        .iter()
+                        .map(|p| p.probability() * p.probability())
+                        .sum()
                 };
                 let most = (own(self) * own(other)).sqrt().max(1e-9);
                 (same / most).max(1e-9).ln().min(0.0)

@@ -1,7 +1,7 @@
 //! What each vehicle should get, by rule from the registry file alone.
 
-use access::registry::import::{ImportError, ImportOptions, parse};
 use access::registry::Vehicle;
+use access::registry::import::{ImportError, ImportOptions, parse};
 use domain::{Decision, PlateNumber};
 use jiff::civil::Date;
 

@@ -23,6 +23,10 @@ use crate::outcome::{DONE, FOUND_WRONG, fail};
 
 /// `menshen demo`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct DemoArgs {
     /// Another seed, another scene / 场景编号
     #[arg(long, default_value_t = 1)]

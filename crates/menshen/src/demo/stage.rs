@@ -28,7 +28,7 @@ const ROOT: &str = "menshen/demo/gate";
 /// Frames a second.
 const RATE: u32 = 10;
 /// How long the gate may take to be ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How long the last passage may take to reach the broker.
 const LAST_WITHIN: Duration = Duration::from_secs(12);
 
@@ -68,19 +68,23 @@ struct Envelope {
 /// Plays one scene to its end.
 pub(crate) fn play(seed: u64, args: &DemoArgs) -> Result<Played, Failure> {
     let folder = tempfile::Builder::new().prefix("menshen-demo-").tempdir()?;
-    let today = Timestamp::now().to_zoned_datetime(TimeZone::get("Asia/Shanghai")?).date();
+    let today = Timestamp::now()
+        .to_zoned_datetime(TimeZone::get("Asia/Shanghai")?)
+        .date();
     let script = Script::generate(seed, today);
     let csv = script.registry_csv(args.swap);
     let rule = Rule::new(&csv, today)?;
     let mut broker = Broker::start()?;
-    let watch = broker.watch().ok_or("the demo's broker is watched already")?;
+    let watch = broker
+        .watch()
+        .ok_or("the demo's broker is watched already")?;
     let files = Files::new(folder.path());
     files.prepare(broker.port(), &csv)?;
     let mut view = View::new(args.quiet, seed);
     view.starting();
     let mut gate = Gate::start(&files)?;
     let frames = OpenOptions::new().write(true).open(&files.frames)?;
-    let mut world = World::new(script, rule, &files, args.pictures.clone())?;
+    let mut world = World::new(script, &rule, &files, args.pictures.clone())?;
     gate.wait_until_ready(READY_WITHIN)?;
     world.play(&frames, &watch, &mut view)?;
     world.collect(&watch, &mut view);
@@ -89,7 +93,11 @@ pub(crate) fn play(seed: u64, args: &DemoArgs) -> Result<Played, Failure> {
     if args.keep {
         println!("kept: {}", folder.keep().display());
     }
-    Ok(Played { seed, visits: world.visits, stray: world.stray })
+    Ok(Played {
+        seed,
+        visits: world.visits,
+        stray: world.stray,
+    })
 }
 
 /// The files of the demo's gate.
@@ -245,7 +253,7 @@ struct World {
 impl World {
     fn new(
         script: Script,
-        rule: Rule,
+        rule: &Rule,
         files: &Files,
         pictures: Option<PathBuf>,
     ) -> Result<Self, Failure> {
@@ -349,12 +357,16 @@ impl World {
     fn take_events(&mut self, watch: &Watch, view: &mut View) {
         while let Some(message) = watch.next(Duration::ZERO) {
             let entry = format!("{ROOT}/");
-            let Some(topic) = message.topic.strip_prefix(&entry) else { continue };
+            let Some(topic) = message.topic.strip_prefix(&entry) else {
+                continue;
+            };
             let Ok(envelope) = serde_json::from_slice::<Envelope>(&message.payload) else {
                 continue;
             };
             view.event(topic, envelope.late, &envelope.data);
-            let Event::Passage(record) = envelope.data.event else { continue };
+            let Event::Passage(record) = envelope.data.event else {
+                continue;
+            };
             let of = self
                 .visits
                 .iter_mut()

@@ -11,7 +11,7 @@ use vision::models::Models;
 use super::stage::Played;
 
 /// How full a place's certainty is drawn.
-const BARS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The terminal.
 pub(crate) struct View {
@@ -50,7 +50,11 @@ impl View {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     pub(crate) fn appeared(&mut self, number: usize, vehicle: &Vehicle) {
@@ -74,7 +78,11 @@ impl View {
         let up = open > 0.5;
         if up != self.boom_up {
             self.boom_up = up;
-            self.say(if up { "          boom / 道闸  up ／" } else { "          boom / 道闸  down ―" });
+            self.say(if up {
+                "          boom / 道闸  up ／"
+            } else {
+                "          boom / 道闸  down ―"
+            });
         }
     }
 
@@ -91,7 +99,11 @@ impl View {
                 ));
             }
             other => {
-                self.say(&format!("          broker ◄ {topic}  seq {}: {}{late}", entry.seq, other.kind()));
+                self.say(&format!(
+                    "          broker ◄ {topic}  seq {}: {}{late}",
+                    entry.seq,
+                    other.kind()
+                ));
             }
         }
     }
@@ -107,7 +119,11 @@ impl View {
             Decision::Refuse => "31;1",
             Decision::AskGuard => "33;1",
         };
-        let word = format!("{} {}", verdict.decision.english(), verdict.decision.chinese());
+        let word = format!(
+            "{} {}",
+            verdict.decision.english(),
+            verdict.decision.chinese()
+        );
         self.say(&format!(
             "          {}: {} / {}",
             self.paint(colour, &word),
@@ -126,23 +142,32 @@ impl View {
             .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
             .collect();
         let matrix = Matrix::from_bytes(alphabet.classes(), &bytes?).ok()?;
-        let (mut text, mut doubts) = (String::new(), String::new());
+        let (mut text, mut doubts) = (String::new(), Vec::new());
         for (slot, best) in matrix.best_classes().into_iter().enumerate() {
-            let Some(c) = alphabet.character(best) else { continue };
+            let Some(c) = alphabet.character(best) else {
+                continue;
+            };
             let row = matrix.slot(slot);
             let sure = row[best].probability();
             let bar = BARS[(sure * 8.0).round().clamp(0.0, 8.0) as usize];
-            text.push_str(&format!("{c}{bar} "));
-            let second = (0..row.len()).filter(|&i| i != best).max_by_key(|&i| row[i]);
+            text.extend([c, bar, ' ']);
+            let second = (0..row.len())
+                .filter(|&i| i != best)
+                .max_by_key(|&i| row[i]);
             if let Some(second) = second
                 && row[second].probability() > 0.01
             {
                 let other = alphabet.character(second).unwrap_or('∅');
-                doubts.push_str(&format!("{c}→{other} {:.0} %  ", row[second].probability() * 100.0));
+                let percent = row[second].probability() * 100.0;
+                doubts.push(format!("{c}→{other} {percent:.0} %"));
             }
         }
         let readings = verdict.evidence.readings;
-        let doubts = if doubts.is_empty() { "no doubt / 无疑".to_owned() } else { doubts };
+        let doubts = if doubts.is_empty() {
+            "no doubt / 无疑".to_owned()
+        } else {
+            doubts.join(", ")
+        };
         Some([
             format!("reading / 识别  {text}"),
             format!("frames / 帧数 {readings}, doubts / 存疑: {doubts}"),
@@ -154,7 +179,10 @@ impl View {
 pub(crate) fn summary(played: &Played) -> bool {
     println!();
     println!("scene / 场景 {}", played.seed);
-    println!("{:<11} {:<18} {:<14} {:<14} {:<20} passages  result", "plate", "who", "by rule", "verdict", "reason");
+    println!(
+        "{:<11} {:<18} {:<14} {:<14} {:<20} passages  result",
+        "plate", "who", "by rule", "verdict", "reason"
+    );
     let mut good = played.stray.is_empty();
     for visit in &played.visits {
         let last = visit.passages.last();
@@ -172,7 +200,10 @@ pub(crate) fn summary(played: &Played) -> bool {
         );
     }
     for stray in &played.stray {
-        println!("a passage that belongs to no vehicle / 多余记录: {} {:?}", stray.began, stray.plate);
+        println!(
+            "a passage that belongs to no vehicle / 多余记录: {} {:?}",
+            stray.began, stray.plate
+        );
     }
     println!(
         "{}",
@@ -197,6 +228,9 @@ fn fault_of(expected: Decision, went_in: bool, passages: &[PassageRecord]) -> Op
 
 /// Pads to a width in terminal cells, in which a Chinese character takes two.
 fn wide(text: &str, cells: usize) -> String {
-    let taken: usize = text.chars().map(|c| if c.is_ascii() || c == '·' { 1 } else { 2 }).sum();
+    let taken: usize = text
+        .chars()
+        .map(|c| if c.is_ascii() || c == '·' { 1 } else { 2 })
+        .sum();
     format!("{text}{}", " ".repeat(cells.saturating_sub(taken)))
 }

@@ -47,17 +47,28 @@ pub(crate) struct BarrierLink {
 
 impl BarrierLink {
     pub(crate) fn new(lane: Name, opener: Opener, causes: &Causes) -> Self {
-        Self { lane, opener, causes: Arc::clone(causes), answers: AtomicU32::new(0) }
+        Self {
+            lane,
+            opener,
+            causes: Arc::clone(causes),
+            answers: AtomicU32::new(0),
+        }
     }
 
     /// Asks for an opening. A verdict's cause is the passage itself, so that it opens once at
     /// most; every answer of a person is a cause of its own.
     pub(crate) fn open(&self, opening: Opening, origin: Origin) {
         let (text, origin) = match origin {
-            Origin::Verdict => (opening.passage.to_string(), gate::barrier::Origin::Automatic),
+            Origin::Verdict => (
+                opening.passage.to_string(),
+                gate::barrier::Origin::Automatic,
+            ),
             Origin::Guard => {
                 let count = self.answers.fetch_add(1, Ordering::Relaxed);
-                (format!("answer-{}-{count}", opening.passage), gate::barrier::Origin::Guard)
+                (
+                    format!("answer-{}-{count}", opening.passage),
+                    gate::barrier::Origin::Guard,
+                )
             }
         };
         let cause = match CauseId::new(text) {
@@ -142,8 +153,12 @@ impl Newsroom {
             BarrierEvent::OpeningWaits { cause, waiting } => {
                 info!(barrier = %self.barrier, cause = cause.as_str(), waiting, "an opening waits");
             }
-            BarrierEvent::PositionChanged { to, .. } => self.state(&word(&to)),
-            BarrierEvent::LineChanged { line: Line::ArrivalLoop(lane), active, .. } => {
+            BarrierEvent::PositionChanged { to, .. } => self.state(&word(to)),
+            BarrierEvent::LineChanged {
+                line: Line::ArrivalLoop(lane),
+                active,
+                ..
+            } => {
                 if let Some((_, sender)) = self.lanes.iter().find(|(name, _)| name.as_str() == lane)
                     && sender.send(Message::Loop(active)).is_err()
                 {
@@ -158,14 +173,23 @@ impl Newsroom {
                 }
             }
             BarrierEvent::FaultLatched { fault } => {
-                self.alarm("fault", format!("barrier {}: {fault:?}: {}", self.barrier, fault.cure()));
+                self.alarm(
+                    "fault",
+                    format!("barrier {}: {fault:?}: {}", self.barrier, fault.cure()),
+                );
             }
             BarrierEvent::FaultCleared { fault } => {
-                self.alarm("fault-cleared", format!("barrier {}: {fault:?}", self.barrier));
+                self.alarm(
+                    "fault-cleared",
+                    format!("barrier {}: {fault:?}", self.barrier),
+                );
             }
             BarrierEvent::RelayGuardLost { reason } => {
                 let cure = "openings are refused until it is back; check the relay's port";
-                let message = format!("barrier {}: the relay guard is lost: {reason}; {cure}", self.barrier);
+                let message = format!(
+                    "barrier {}: the relay guard is lost: {reason}; {cure}",
+                    self.barrier
+                );
                 self.alarm("relay-guard-lost", message);
             }
             BarrierEvent::RelayGuardReady => {
@@ -180,11 +204,18 @@ impl Newsroom {
     }
 
     fn opening_of(&self, cause: &CauseId) -> Option<(Name, Opening)> {
-        self.causes.lock().unwrap_or_else(PoisonError::into_inner).get(cause.as_str()).cloned()
+        self.causes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(cause.as_str())
+            .cloned()
     }
 
     fn take_opening(&self, cause: &CauseId) -> Option<(Name, Opening)> {
-        self.causes.lock().unwrap_or_else(PoisonError::into_inner).remove(cause.as_str())
+        self.causes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(cause.as_str())
     }
 
     fn not_opened(&self, cause: &CauseId, why: String) {
@@ -193,7 +224,11 @@ impl Newsroom {
             self.tell(&lane, Message::NotOpened(opening.passage));
         }
         let (barrier, cause) = (self.barrier.clone(), cause.as_str().to_owned());
-        self.records.record(Event::OpeningRefused { barrier, cause, why });
+        self.records.record(Event::OpeningRefused {
+            barrier,
+            cause,
+            why,
+        });
     }
 
     fn tell(&self, lane: &Name, message: Message) {
@@ -214,9 +249,17 @@ impl Newsroom {
         let barrier = self.barrier.clone();
         if let Some(bridge) = &self.bridge {
             let value = json!({ "barrier": barrier, "state": state });
-            bridge.set_state(State::Barrier { barrier: barrier.clone() }, &value);
+            bridge.set_state(
+                State::Barrier {
+                    barrier: barrier.clone(),
+                },
+                &value,
+            );
         }
-        self.records.record(Event::Barrier { barrier, state: state.to_owned() });
+        self.records.record(Event::Barrier {
+            barrier,
+            state: state.to_owned(),
+        });
     }
 
     fn alarm(&self, code: &str, message: String) {
@@ -224,12 +267,15 @@ impl Newsroom {
         if let Some(bridge) = &self.bridge {
             bridge.publish_alarm(&json!({ "code": code, "message": message }));
         }
-        self.records.record(Event::Alarm { code: code.to_owned(), message });
+        self.records.record(Event::Alarm {
+            code: code.to_owned(),
+            message,
+        });
     }
 }
 
 /// The glossary's word for a position.
-fn word(position: &gate::barrier::Position) -> String {
+fn word(position: gate::barrier::Position) -> String {
     serde_json::to_value(position)
         .ok()
         .and_then(|v| v.as_str().map(str::to_owned))

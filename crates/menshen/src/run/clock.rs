@@ -21,7 +21,10 @@ pub(crate) fn monotonic() -> Monotonic {
 
 /// Both clocks at this instant.
 pub(crate) fn now() -> Now {
-    Now { monotonic: monotonic(), wall: Timestamp::now() }
+    Now {
+        monotonic: monotonic(),
+        wall: Timestamp::now(),
+    }
 }
 
 /// Whether and how the wall clock is believed.

@@ -15,18 +15,18 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bridge::health::{Latencies, Stage};
 use access::passage::{Action, Input, Lane, Now};
 use access::policy::{self, Margins, PolicyInput};
+use bridge::health::{Latencies, Stage};
 use domain::reading::{Alphabet, Sighting};
 use domain::verdict::Verdict;
 use domain::{Event, Monotonic, PassageId, PlateNumber};
 use tracing::{Span, debug, info, info_span, warn};
 use uuid::Uuid;
+use vision::Frame;
 use vision::recognise::Recogniser;
 use vision::source::CameraHandle;
 use vision::tracker::Tracker;
-use vision::Frame;
 
 use super::barriers::{BarrierLink, Opening};
 use super::clock::{self, WallClock};
@@ -120,7 +120,9 @@ impl LaneThread {
         {
             warn!(error = %e, "the models could not be run");
         }
-        self.pulse.beat.store(clock::monotonic().as_nanos(), Ordering::Relaxed);
+        self.pulse
+            .beat
+            .store(clock::monotonic().as_nanos(), Ordering::Relaxed);
         self.pulse.warm.store(true, Ordering::Release);
     }
 
@@ -132,7 +134,9 @@ impl LaneThread {
         let mut latest: Option<Frame> = None;
         loop {
             let frame = self.camera.next_frame(ROUND);
-            self.pulse.beat.store(clock::monotonic().as_nanos(), Ordering::Relaxed);
+            self.pulse
+                .beat
+                .store(clock::monotonic().as_nanos(), Ordering::Relaxed);
             loop {
                 let message = match messages.try_recv() {
                     Ok(Message::Stop) | Err(TryRecvError::Disconnected) => {
@@ -152,8 +156,12 @@ impl LaneThread {
                 let read_at = frame.at;
                 latest = Some(frame);
                 let deciding = Instant::now();
-                let actions =
-                    self.step(&mut lane, &alphabet, clock::now(), Input::Vehicles(&vehicles));
+                let actions = self.step(
+                    &mut lane,
+                    &alphabet,
+                    clock::now(),
+                    Input::Vehicles(&vehicles),
+                );
                 self.took(Stage::Decide, deciding.elapsed());
                 self.act(actions, &mut going_on, latest.as_ref(), Some(read_at));
             } else {
@@ -161,7 +169,11 @@ impl LaneThread {
                 self.act(actions, &mut going_on, latest.as_ref(), None);
             }
             let asking = lane.asking();
-            *self.pulse.asking.lock().unwrap_or_else(PoisonError::into_inner) = asking;
+            *self
+                .pulse
+                .asking
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = asking;
         }
     }
 
@@ -204,7 +216,10 @@ impl LaneThread {
     }
 
     fn took(&self, stage: Stage, time: Duration) {
-        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).record(stage, time);
+        self.latencies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .record(stage, time);
     }
 
     /// Carries out what the lane wants; `read_at` is when the frame that led to it was read.
@@ -221,14 +236,24 @@ impl LaneThread {
                     let known = self.known(going_on, id);
                     let _entered = known.span.enter();
                     debug!(?origin, "asking the barrier to open");
-                    let opening = Opening { passage: id, plate: known.plate.clone(), read_at };
+                    let opening = Opening {
+                        passage: id,
+                        plate: known.plate.clone(),
+                        read_at,
+                    };
                     self.barrier.open(opening, origin);
                 }
                 Action::Record(event) => self.record(event, going_on),
                 Action::Picture(id, quad) => {
                     if let Some(frame) = frame {
                         let (lane, day) = (self.settings.lane.clone(), self.clock.day());
-                        let shot = Shot { passage: id, day, lane, frame: frame.clone(), quad };
+                        let shot = Shot {
+                            passage: id,
+                            day,
+                            lane,
+                            frame: frame.clone(),
+                            quad,
+                        };
                         self.known(going_on, id).pictures = shot.paths();
                         self.pictures.keep(shot);
                     }
@@ -244,7 +269,9 @@ impl LaneThread {
 
     fn record(&self, mut event: Event, going_on: &mut GoingOn) {
         match &mut event {
-            Event::Verdict { passage, verdict, .. } => {
+            Event::Verdict {
+                passage, verdict, ..
+            } => {
                 let known = self.known(going_on, *passage);
                 known.plate.clone_from(&verdict.plate);
                 let _entered = known.span.enter();
@@ -295,9 +322,11 @@ impl Message {
     fn as_input(&self) -> Input<'_> {
         match self {
             Self::Loop(occupied) => Input::Loop(*occupied),
-            Self::Answer { passage, admit, by } => {
-                Input::Answer { passage: *passage, admit: *admit, by }
-            }
+            Self::Answer { passage, admit, by } => Input::Answer {
+                passage: *passage,
+                admit: *admit,
+                by,
+            },
             Self::Opened(id) => Input::Opened(*id),
             Self::NotOpened(id) => Input::NotOpened(*id),
             Self::OpenedByButton => Input::OpenedByButton,

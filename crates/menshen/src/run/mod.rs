@@ -43,7 +43,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use vision::models::Models;
-use vision::source::{Camera, CameraEvent, CameraHandle, Change as CameraChange, SystemClock};
+use vision::source::{Camera, CameraEvent, Change as CameraChange, SystemClock};
 
 use crate::config::{self, House};
 use crate::outcome::{DONE, FOUND_WRONG, WRONG_USAGE, fail};
@@ -87,7 +87,10 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
     if !house.notices.list.is_empty() {
         warn!("{}", house.notices);
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => return fail(FOUND_WRONG, e),
     };
@@ -115,7 +118,6 @@ fn at<E: Display>(what: &str) -> impl FnOnce(E) -> String {
 
 struct RunningLane {
     name: Name,
-    camera: Arc<CameraHandle>,
     messages: Sender<Message>,
     pulse: Arc<Pulse>,
     thread: JoinHandle<()>,
@@ -159,70 +161,47 @@ impl Assembly {
         let (records, _ledger) = books
             .start(limits, Arc::clone(&kept), bridge.clone())
             .map_err(at("the ledger's thread"))?;
-        records.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
-        let pictures =
-            Pictures::start(kept, bridge.clone()).map_err(at("the pictures' thread"))?;
-        let latencies = Arc::new(Mutex::new(Latencies::new()));
-
+        records.record(Event::Started {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        let pictures = Pictures::start(kept, bridge.clone()).map_err(at("the pictures' thread"))?;
+        let (camera_events, camera_news) = channel();
+        let common = Common {
+            models,
+            records,
+            pictures,
+            bridge,
+            clock,
+            latencies: Arc::new(Mutex::new(Latencies::new())),
+            camera_events,
+        };
         let mut lanes = Vec::new();
         let mut barriers = Vec::new();
-        let (camera_events, camera_news) = channel();
-        for (at_barrier, barrier) in house.barriers.iter().enumerate() {
-            let (events, news) = channel::<BarrierEvent>();
-            let handle = start_barrier(barrier, events)?;
-            let causes = barriers::no_causes();
-            let mut posts = Vec::new();
-            for lane in house.lanes.iter().filter(|lane| lane.barrier == at_barrier) {
-                let name = lane.settings.lane.clone();
-                let link = BarrierLink::new(name.clone(), handle.opener(), &causes);
-                let camera = Camera::start(
-                    &lane.camera,
-                    name.clone(),
-                    camera_events.clone(),
-                    Arc::new(SystemClock),
-                )
-                .map_err(|problems| {
-                    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-                })
-                .map_err(at(&format!("the camera of lane {name}")))?;
-                let camera = Arc::new(camera);
-                let (messages, inbox) = channel();
-                let pulse = Arc::new(Pulse::default());
-                let keeper = LaneKeeper {
-                    settings: lane.settings.clone(),
-                    margins: house.margins,
-                    models: models.clone(),
-                    camera: Arc::clone(&camera),
-                    barrier: Arc::new(link),
-                    records: records.clone(),
-                    pictures: pictures.clone(),
-                    clock: clock.clone(),
-                    pulse: Arc::clone(&pulse),
-                    latencies: Arc::clone(&latencies),
-                };
-                let thread = keeper.start(inbox).map_err(at(&format!("the lane {name}")))?;
-                posts.push((name.clone(), messages.clone()));
-                lanes.push(RunningLane { name, camera, messages, pulse, thread });
-            }
-            let newsroom = Newsroom {
-                barrier: barrier.name.clone(),
-                causes,
-                lanes: posts,
-                records: records.clone(),
-                bridge: bridge.clone(),
-                latencies: Arc::clone(&latencies),
-            };
-            std::thread::Builder::new()
-                .name(format!("news-{}", barrier.name))
-                .spawn(move || newsroom.work(&news))
-                .map_err(at("a newsroom's thread"))?;
-            barriers.push(handle);
+        for at_barrier in 0..house.barriers.len() {
+            barriers.push(common.raise(&house, at_barrier, &mut lanes)?);
         }
+        let Common {
+            records,
+            bridge,
+            clock,
+            latencies,
+            camera_events,
+            ..
+        } = common;
         drop(camera_events);
         watch_cameras(camera_news, records.clone(), bridge.clone())
             .map_err(at("the cameras' thread"))?;
-        let assembly =
-            Self { house, started, clock, books, records, bridge, barriers, lanes, latencies };
+        let assembly = Self {
+            house,
+            started,
+            clock,
+            books,
+            records,
+            bridge,
+            barriers,
+            lanes,
+            latencies,
+        };
         assembly.listen()?;
         Ok(assembly)
     }
@@ -243,7 +222,9 @@ impl Assembly {
         };
         let desk = Mutex::new(desk);
         let handler = move |request| {
-            desk.lock().unwrap_or_else(PoisonError::into_inner).handle(request)
+            desk.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .handle(request)
         };
         socket::listen(&path, Arc::new(handler))
             .map_err(at(&format!("the socket {}", path.display())))
@@ -279,7 +260,10 @@ impl Assembly {
             }
             if ready && health_at.elapsed() >= HEALTH_EVERY {
                 health_at = Instant::now();
-                let lanes = self.lanes.iter().map(|l| (l.name.clone(), l.pulse.frames()));
+                let lanes = self
+                    .lanes
+                    .iter()
+                    .map(|l| (l.name.clone(), l.pulse.frames()));
                 let report = vitals.report(
                     self.started.elapsed(),
                     self.clock.trusted(),
@@ -308,7 +292,10 @@ impl Assembly {
     /// lets it starve, and systemd restarts the gate.
     fn feed_watchdog(&self) {
         let now = clock::monotonic();
-        let lanes = self.lanes.iter().all(|lane| lane.pulse.since_beat() < BEAT_WITHIN);
+        let lanes = self
+            .lanes
+            .iter()
+            .all(|lane| lane.pulse.since_beat() < BEAT_WITHIN);
         let barriers = self.barriers.iter().all(|barrier| {
             let turned = domain::Monotonic::from_nanos(barrier.last_turn().nanos());
             now.since(turned) < BEAT_WITHIN
@@ -345,13 +332,108 @@ impl Assembly {
     }
 }
 
+/// What every lane and barrier shares.
+struct Common {
+    models: Models,
+    records: Records,
+    pictures: Pictures,
+    bridge: Option<BridgeHandle>,
+    clock: WallClock,
+    latencies: Arc<Mutex<Latencies>>,
+    camera_events: Sender<CameraEvent>,
+}
+
+impl Common {
+    /// Starts one barrier with its newsroom and the lanes that open it.
+    fn raise(
+        &self,
+        house: &House,
+        at_barrier: usize,
+        lanes: &mut Vec<RunningLane>,
+    ) -> Result<BarrierHandle, String> {
+        let barrier = &house.barriers[at_barrier];
+        let (events, news) = channel::<BarrierEvent>();
+        let handle = start_barrier(barrier, events)?;
+        let causes = barriers::no_causes();
+        let mut posts = Vec::new();
+        for lane in house.lanes.iter().filter(|lane| lane.barrier == at_barrier) {
+            let name = lane.settings.lane.clone();
+            let link = BarrierLink::new(name.clone(), handle.opener(), &causes);
+            let running = self.start_lane(lane, link, house.margins)?;
+            posts.push((name, running.messages.clone()));
+            lanes.push(running);
+        }
+        let newsroom = Newsroom {
+            barrier: barrier.name.clone(),
+            causes,
+            lanes: posts,
+            records: self.records.clone(),
+            bridge: self.bridge.clone(),
+            latencies: Arc::clone(&self.latencies),
+        };
+        std::thread::Builder::new()
+            .name(format!("news-{}", barrier.name))
+            .spawn(move || newsroom.work(&news))
+            .map_err(at("a newsroom's thread"))?;
+        Ok(handle)
+    }
+
+    fn start_lane(
+        &self,
+        lane: &config::Lane,
+        link: BarrierLink,
+        margins: access::Margins,
+    ) -> Result<RunningLane, String> {
+        let name = lane.settings.lane.clone();
+        let events = self.camera_events.clone();
+        let camera = Camera::start(&lane.camera, name.clone(), events, Arc::new(SystemClock))
+            .map_err(|problems| {
+                problems
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            })
+            .map_err(at(&format!("the camera of lane {name}")))?;
+        let (messages, inbox) = channel();
+        let pulse = Arc::new(Pulse::default());
+        let keeper = LaneKeeper {
+            settings: lane.settings.clone(),
+            margins,
+            models: self.models.clone(),
+            camera: Arc::new(camera),
+            barrier: Arc::new(link),
+            records: self.records.clone(),
+            pictures: self.pictures.clone(),
+            clock: self.clock.clone(),
+            pulse: Arc::clone(&pulse),
+            latencies: Arc::clone(&self.latencies),
+        };
+        let thread = keeper
+            .start(inbox)
+            .map_err(at(&format!("the lane {name}")))?;
+        Ok(RunningLane {
+            name,
+            messages,
+            pulse,
+            thread,
+        })
+    }
+}
+
 fn start_bridge(house: &House, books: &Books) -> Result<Option<BridgeHandle>, String> {
-    let Some(mqtt) = &house.mqtt else { return Ok(None) };
+    let Some(mqtt) = &house.mqtt else {
+        return Ok(None);
+    };
     let identity = Identity {
         site: house.site.name.clone(),
         device: house.site.device.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        lanes: house.lanes.iter().map(|l| l.settings.lane.clone()).collect(),
+        lanes: house
+            .lanes
+            .iter()
+            .map(|l| l.settings.lane.clone())
+            .collect(),
         barriers: house.barriers.iter().map(|b| b.name.clone()).collect(),
     };
     Bridge::start(mqtt, identity, Arc::new(books.clone()), books.synced())
@@ -364,7 +446,10 @@ fn start_barrier(
     events: Sender<BarrierEvent>,
 ) -> Result<BarrierHandle, String> {
     let exe = std::env::current_exe().map_err(at("this program's own path"))?;
-    let guard = GuardProgram { exe, args: vec![OsString::from("relay-guard")] };
+    let guard = GuardProgram {
+        exe,
+        args: vec![OsString::from("relay-guard")],
+    };
     let config = BarrierConfig {
         name: barrier.name.to_string(),
         profile: barrier.profile,
@@ -385,7 +470,9 @@ fn open_archive(house: &House) -> Result<archive::Pictures, String> {
 
 /// Whole days, at least one.
 fn days(span: Duration) -> u16 {
-    u16::try_from(span.as_secs() / 86_400).unwrap_or(u16::MAX).max(1)
+    u16::try_from(span.as_secs() / 86_400)
+        .unwrap_or(u16::MAX)
+        .max(1)
 }
 
 /// Passes the cameras' news on, as events and retained states.
@@ -394,30 +481,42 @@ fn watch_cameras(
     records: Records,
     bridge: Option<BridgeHandle>,
 ) -> std::io::Result<()> {
-    std::thread::Builder::new().name("cameras".into()).spawn(move || {
-        for event in news {
-            let lane = event.camera;
-            let (state, detail) = match event.change {
-                CameraChange::Online { width, height } => ("online", format!("{width} x {height}")),
-                CameraChange::Unfrozen => ("online", String::new()),
-                CameraChange::Offline { reason } => ("offline", reason),
-                CameraChange::Frozen { .. } => ("frozen", String::new()),
-                CameraChange::Ended => ("offline", "played to its end".to_owned()),
-                CameraChange::Refused { reason, count } => {
-                    warn!(lane = %lane, count, "pictures were refused: {reason}");
-                    let message = format!("lane {lane}: {count} pictures were refused: {reason}");
-                    records.record(Event::Alarm { code: "camera-picture".to_owned(), message });
-                    continue;
+    std::thread::Builder::new()
+        .name("cameras".into())
+        .spawn(move || {
+            for event in news {
+                let lane = event.camera;
+                let (state, detail) = match event.change {
+                    CameraChange::Online { width, height } => {
+                        ("online", format!("{width} x {height}"))
+                    }
+                    CameraChange::Unfrozen => ("online", String::new()),
+                    CameraChange::Offline { reason } => ("offline", reason),
+                    CameraChange::Frozen { .. } => ("frozen", String::new()),
+                    CameraChange::Ended => ("offline", "played to its end".to_owned()),
+                    CameraChange::Refused { reason, count } => {
+                        warn!(lane = %lane, count, "pictures were refused: {reason}");
+                        let message =
+                            format!("lane {lane}: {count} pictures were refused: {reason}");
+                        records.record(Event::Alarm {
+                            code: "camera-picture".to_owned(),
+                            message,
+                        });
+                        continue;
+                    }
+                };
+                info!(lane = %lane, state, detail, "camera");
+                if let Some(bridge) = &bridge {
+                    let value = json!({ "lane": lane, "state": state, "detail": detail });
+                    bridge.set_state(State::Camera { lane: lane.clone() }, &value);
                 }
-            };
-            info!(lane = %lane, state, detail, "camera");
-            if let Some(bridge) = &bridge {
-                let value = json!({ "lane": lane, "state": state, "detail": detail });
-                bridge.set_state(State::Camera { lane: lane.clone() }, &value);
+                records.record(Event::Camera {
+                    lane,
+                    state: state.to_owned(),
+                    detail,
+                });
             }
-            records.record(Event::Camera { lane, state: state.to_owned(), detail });
-        }
-    })?;
+        })?;
     Ok(())
 }
 
@@ -440,7 +539,12 @@ impl Desk {
                     Err(message) => Reply::Refused { message },
                 }
             }
-            Request::Answer { lane, passage, admit, by } => {
+            Request::Answer {
+                lane,
+                passage,
+                admit,
+                by,
+            } => {
                 let fits = |name: &Name, pulse: &Pulse| match (&lane, pulse.asking()) {
                     (_, None) => false,
                     (Some(wanted), Some(asking)) => {
@@ -448,19 +552,34 @@ impl Desk {
                     }
                     (None, Some(asking)) => passage.is_none_or(|p| p == asking),
                 };
-                let asking: Vec<_> =
-                    self.lanes.iter().filter(|(name, _, pulse)| fits(name, pulse)).collect();
+                let asking: Vec<_> = self
+                    .lanes
+                    .iter()
+                    .filter(|(name, _, pulse)| fits(name, pulse))
+                    .collect();
                 match asking.as_slice() {
                     [] => Reply::Refused {
                         message: "no vehicle waits for an answer / 没有待确认的车辆".to_owned(),
                     },
                     [(name, messages, pulse)] => {
-                        let answer = Message::Answer { passage: pulse.asking(), admit, by };
+                        let answer = Message::Answer {
+                            passage: pulse.asking(),
+                            admit,
+                            by,
+                        };
                         if messages.send(answer).is_err() {
-                            return Reply::Refused { message: format!("lane {name} has ended") };
+                            return Reply::Refused {
+                                message: format!("lane {name} has ended"),
+                            };
                         }
-                        let word = if admit { "admitted / 已放行" } else { "refused / 已拒绝" };
-                        Reply::Done { message: format!("lane {name}: {word}") }
+                        let word = if admit {
+                            "admitted / 已放行"
+                        } else {
+                            "refused / 已拒绝"
+                        };
+                        Reply::Done {
+                            message: format!("lane {name}: {word}"),
+                        }
                     }
                     several => {
                         let names: Vec<_> =

@@ -29,7 +29,9 @@ pub(crate) struct Shot {
 impl Shot {
     /// What its pictures show, and where the archive keeps them.
     pub(crate) fn paths(&self) -> Vec<String> {
-        self.shows().map(|shows| archive::path_of(self.day, self.passage, shows)).collect()
+        self.shows()
+            .map(|shows| archive::path_of(self.day, self.passage, shows))
+            .collect()
     }
 
     fn shows(&self) -> impl Iterator<Item = Shows> {
@@ -73,11 +75,7 @@ impl Pictures {
     }
 }
 
-fn work(
-    archive: &Mutex<archive::Pictures>,
-    bridge: Option<&BridgeHandle>,
-    shots: &Receiver<Shot>,
-) {
+fn work(archive: &Mutex<archive::Pictures>, bridge: Option<&BridgeHandle>, shots: &Receiver<Shot>) {
     for shot in shots {
         for shows in shot.shows() {
             let region = match (shows, &shot.quad) {
@@ -91,10 +89,12 @@ fn work(
                     continue;
                 }
             };
-            let kept = archive
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .keep(shot.day, shot.passage, shows, &jpeg);
+            let kept = archive.lock().unwrap_or_else(PoisonError::into_inner).keep(
+                shot.day,
+                shot.passage,
+                shows,
+                &jpeg,
+            );
             if let Err(e) = kept {
                 warn!(passage = %shot.passage, error = %e, "a picture was not kept");
             }

@@ -26,7 +26,7 @@ use crate::config::House;
 use crate::registry::{Change, Outcome as Answer};
 
 /// How often the ledger is kept in order.
-const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
 /// How long the thread waits before it tries a failed disk again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Events that wait in memory for a failed disk; later ones are lost, and counted.
@@ -36,7 +36,11 @@ const LOOK_BACK: usize = 2000;
 
 /// A stamp for an event that happens now.
 fn stamp(clock: &WallClock) -> Stamp {
-    Stamp { id: Uuid::now_v7(), time: clock::now().wall, clock_trusted: clock.trusted() }
+    Stamp {
+        id: Uuid::now_v7(),
+        time: clock::now().wall,
+        clock_trusted: clock.trusted(),
+    }
 }
 
 enum Message {
@@ -69,7 +73,10 @@ impl Records {
 
     /// The register as it stands; none if it could not be read.
     pub(crate) fn registry(&self) -> Option<RegistryView> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.view
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits until everything handed over so far is durable.
@@ -94,7 +101,11 @@ impl Books {
     ///
     /// # Errors
     /// If another process has it or the disk refuses.
-    pub(crate) fn open(folder: &Path, clock: WallClock, house: &House) -> Result<Self, LedgerError> {
+    pub(crate) fn open(
+        folder: &Path,
+        clock: WallClock,
+        house: &House,
+    ) -> Result<Self, LedgerError> {
         let opened = Ledger::open(folder, &mut || stamp(&clock))?;
         for report in &opened.reports {
             warn!("{report}");
@@ -102,7 +113,11 @@ impl Books {
         let mut ledger = opened.ledger;
         close_interrupted(&mut ledger, &clock, house)?;
         let view = Arc::new(RwLock::new(ledger.registry().cloned()));
-        Ok(Self { ledger: Arc::new(Mutex::new(ledger)), view, clock })
+        Ok(Self {
+            ledger: Arc::new(Mutex::new(ledger)),
+            view,
+            clock,
+        })
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -116,7 +131,10 @@ impl Books {
 
     /// The register as it stands; none if it could not be read.
     pub(crate) fn registry(&self) -> Option<RegistryView> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.view
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Entries that nobody has acknowledged.
@@ -153,7 +171,14 @@ impl Books {
             .name("ledger".into())
             .spawn(move || clerk.work(&messages))?;
         let view = Arc::clone(&self.view);
-        Ok((Records { sender, view, clock: self.clock.clone() }, thread))
+        Ok((
+            Records {
+                sender,
+                view,
+                clock: self.clock.clone(),
+            },
+            thread,
+        ))
     }
 
     /// Reads or changes the register; a change is durable when this returns, and lanes see it.
@@ -184,8 +209,14 @@ impl Books {
 
 impl Outbox for Books {
     fn pending(&self, from: u64, limit: usize) -> Result<Vec<(u64, Arc<[u8]>)>, OutboxError> {
-        let entries = self.ledger().pending(from, limit).map_err(OutboxError::new)?;
-        Ok(entries.into_iter().map(|(seq, bytes)| (seq, bytes.into())).collect())
+        let entries = self
+            .ledger()
+            .pending(from, limit)
+            .map_err(OutboxError::new)?;
+        Ok(entries
+            .into_iter()
+            .map(|(seq, bytes)| (seq, bytes.into()))
+            .collect())
     }
 
     fn acknowledge(&self, upto: u64) -> Result<(), OutboxError> {
@@ -207,7 +238,11 @@ struct Clerk {
 impl Clerk {
     fn work(&mut self, messages: &Receiver<Message>) {
         loop {
-            let wait = if self.backlog.is_empty() { MAINTAIN_EVERY } else { RETRY_AFTER };
+            let wait = if self.backlog.is_empty() {
+                MAINTAIN_EVERY
+            } else {
+                RETRY_AFTER
+            };
             let mut flushes = Vec::new();
             let ended = match messages.recv_timeout(wait) {
                 Ok(message) => {
@@ -249,8 +284,14 @@ impl Clerk {
             return;
         }
         if self.lost > 0 && self.backlog.len() < BACKLOG {
-            let message = format!("{} events were lost: the disk took none for too long", self.lost);
-            let alarm = Event::Alarm { code: "events-lost".to_owned(), message };
+            let message = format!(
+                "{} events were lost: the disk took none for too long",
+                self.lost
+            );
+            let alarm = Event::Alarm {
+                code: "events-lost".to_owned(),
+                message,
+            };
             self.backlog.push((stamp(&self.books.clock), alarm));
             self.lost = 0;
         }
@@ -281,7 +322,10 @@ impl Clerk {
         let mut ledger = self.books.ledger();
         match ledger.maintain(self.limits, Some(&mut pictures), &mut || stamp(&clock)) {
             Ok(removed) if removed.undelivered > 0 => {
-                warn!(events = removed.undelivered, "undelivered events were dropped: the disk budget is used up");
+                warn!(
+                    events = removed.undelivered,
+                    "undelivered events were dropped: the disk budget is used up"
+                );
             }
             Ok(_) => {}
             Err(e) => error!(error = %e, "the ledger could not be kept in order"),
@@ -299,9 +343,16 @@ fn close_interrupted(
     let from = ledger.journal().synced().saturating_sub(LOOK_BACK as u64) + 1;
     let mut open: HashMap<PassageId, PassageRecord> = HashMap::new();
     for (_, bytes) in ledger.journal().entries(from, LOOK_BACK)? {
-        let Ok(entry) = serde_json::from_slice::<domain::Entry>(&bytes) else { continue };
+        let Ok(entry) = serde_json::from_slice::<domain::Entry>(&bytes) else {
+            continue;
+        };
         match entry.event {
-            Event::Verdict { passage, lane, verdict, shadow } => {
+            Event::Verdict {
+                passage,
+                lane,
+                verdict,
+                shadow,
+            } => {
                 let known = house.lanes.iter().find(|l| l.settings.lane == lane);
                 let began = open.get(&passage).map_or(entry.time, |record| record.began);
                 open.insert(
@@ -334,9 +385,14 @@ fn close_interrupted(
     }
     let mut records: Vec<PassageRecord> = open.into_values().collect();
     records.sort_by_key(|record| record.passage);
-    info!(passages = records.len(), "passages that were interrupted are closed");
-    let events =
-        records.into_iter().map(|record| (stamp(clock), Event::Passage(Box::new(record)))).collect();
+    info!(
+        passages = records.len(),
+        "passages that were interrupted are closed"
+    );
+    let events = records
+        .into_iter()
+        .map(|record| (stamp(clock), Event::Passage(Box::new(record))))
+        .collect();
     ledger.append_batch(events)?;
     ledger.sync()?;
     Ok(())
@@ -355,8 +411,12 @@ fn change_register(
         Change::Add { vehicle } => ledger.add(*vehicle, by, stamp(clock)).map(Some),
         Change::Remove { plate } => ledger.remove(&plate, by, stamp(clock)).map(Some),
         Change::Import { vehicles } => {
-            let imported =
-                Imported { vehicles, skipped: Vec::new(), notes: Vec::new(), encoding: "UTF-8" };
+            let imported = Imported {
+                vehicles,
+                skipped: Vec::new(),
+                notes: Vec::new(),
+                encoding: "UTF-8",
+            };
             ledger.import(imported, by, stamp(clock)).map(Some)
         }
     }
@@ -364,8 +424,17 @@ fn change_register(
     let Some(view) = ledger.registry() else {
         return Err(LedgerError::NoRegister.to_string());
     };
-    let vehicles = if listing { view.vehicles().to_vec() } else { Vec::new() };
-    let answer = Answer { version: view.version(), count: view.len() as u64, before, vehicles };
+    let vehicles = if listing {
+        view.vehicles().to_vec()
+    } else {
+        Vec::new()
+    };
+    let answer = Answer {
+        version: view.version(),
+        count: view.len() as u64,
+        before,
+        vehicles,
+    };
     Ok((answer, changed))
 }
 

@@ -122,22 +122,24 @@ pub(crate) fn listen(
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    std::thread::Builder::new().name("socket".into()).spawn(move || {
-        for stream in listener.incoming() {
-            match stream {
-                Ok(stream) => {
-                    let handler = Arc::clone(&handler);
-                    let served = std::thread::Builder::new()
-                        .name("socket-peer".into())
-                        .spawn(move || serve(&stream, handler.as_ref()));
-                    if let Err(e) = served {
-                        warn!(error = %e, "a request could not be served");
+    std::thread::Builder::new()
+        .name("socket".into())
+        .spawn(move || {
+            for stream in listener.incoming() {
+                match stream {
+                    Ok(stream) => {
+                        let handler = Arc::clone(&handler);
+                        let served = std::thread::Builder::new()
+                            .name("socket-peer".into())
+                            .spawn(move || serve(&stream, handler.as_ref()));
+                        if let Err(e) = served {
+                            warn!(error = %e, "a request could not be served");
+                        }
                     }
+                    Err(e) => warn!(error = %e, "a connection to the socket failed"),
                 }
-                Err(e) => warn!(error = %e, "a connection to the socket failed"),
             }
-        }
-    })?;
+        })?;
     Ok(())
 }
 
@@ -153,9 +155,13 @@ fn serve(stream: &UnixStream, handler: &(dyn Fn(Request) -> Reply + Send + Sync)
     while let Ok(1..) = reader.read_line(&mut line) {
         let reply = match serde_json::from_str(&line) {
             Ok(request) => handler(request),
-            Err(e) => Reply::Refused { message: format!("the request cannot be read: {e}") },
+            Err(e) => Reply::Refused {
+                message: format!("the request cannot be read: {e}"),
+            },
         };
-        let Ok(mut text) = serde_json::to_vec(&reply) else { return };
+        let Ok(mut text) = serde_json::to_vec(&reply) else {
+            return;
+        };
         text.push(b'\n');
         let mut out = stream;
         if let Err(e) = out.write_all(&text) {

@@ -67,7 +67,10 @@ impl LaneKeeper {
             let lane = &self.settings.lane;
             error!(%lane, "the lane fell and is started again: {why}");
             let message = format!("lane {lane} fell and was started again: {why}");
-            self.records.record(Event::Alarm { code: "lane-restarted".to_owned(), message });
+            self.records.record(Event::Alarm {
+                code: "lane-restarted".to_owned(),
+                message,
+            });
             std::thread::sleep(PAUSE);
         }
     }

@@ -33,8 +33,11 @@ pub(crate) fn start_log(house: &House) {
             .with_target(false)
             .with_ansi(std::io::stderr().is_terminal())
     });
-    let started =
-        tracing_subscriber::registry().with(filter).with(journald).with(terminal).try_init();
+    let started = tracing_subscriber::registry()
+        .with(filter)
+        .with(journald)
+        .with(terminal)
+        .try_init();
     if let Err(e) = started {
         eprintln!("menshen: no log: {e}");
     }
@@ -55,11 +58,17 @@ pub(crate) struct Vitals {
 
 impl Vitals {
     pub(crate) fn new() -> Self {
-        Self { frames: HashMap::new(), at: Instant::now() }
+        Self {
+            frames: HashMap::new(),
+            at: Instant::now(),
+        }
     }
 
     /// The health report since the last one.
-    #[expect(clippy::too_many_arguments, reason = "one number from each part of the house")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one number from each part of the house"
+    )]
     pub(crate) fn report(
         &mut self,
         uptime: Duration,
@@ -88,7 +97,10 @@ impl Vitals {
             outbox_depth,
             pictures_dropped: bridge.map_or(0, |b| b.status().pictures_dropped),
             frames_per_second,
-            latency: latencies.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            latency: latencies
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
         }
     }
 }
@@ -96,16 +108,24 @@ impl Vitals {
 /// The processor's temperature in °C, where the kernel tells.
 fn temperature() -> Option<f32> {
     let text = std::fs::read_to_string("/sys/class/thermal/thermal_zone0/temp").ok()?;
-    text.trim().parse::<f32>().ok().map(|millidegrees| millidegrees / 1000.0)
+    text.trim()
+        .parse::<f32>()
+        .ok()
+        .map(|millidegrees| millidegrees / 1000.0)
 }
 
 /// Resident memory in bytes of this process and its descendants.
 fn memory() -> u64 {
     let mut parents: Vec<(u32, u32, u64)> = Vec::new();
     for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let id = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        let id = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok());
         let Some(id) = id else { continue };
-        let Ok(status) = std::fs::read_to_string(process.path().join("status")) else { continue };
+        let Ok(status) = std::fs::read_to_string(process.path().join("status")) else {
+            continue;
+        };
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()?.parse::<u64>().ok()
@@ -118,8 +138,17 @@ fn memory() -> u64 {
     let mut at = 0;
     while at < family.len() {
         let of = family[at];
-        family.extend(parents.iter().filter(|(_, parent, _)| *parent == of).map(|(id, _, _)| *id));
+        family.extend(
+            parents
+                .iter()
+                .filter(|(_, parent, _)| *parent == of)
+                .map(|(id, _, _)| *id),
+        );
         at += 1;
     }
-    parents.iter().filter(|(id, _, _)| family.contains(id)).map(|(_, _, bytes)| bytes).sum()
+    parents
+        .iter()
+        .filter(|(id, _, _)| family.contains(id))
+        .map(|(_, _, bytes)| bytes)
+        .sum()
 }

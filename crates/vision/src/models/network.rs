@@ -116,7 +116,14 @@ fn compile(
         ));
     }
     let model = model.into_optimized().map_err(|e| format!("{e:#}"))?;
-    for (index, Output { name, shape: expected }) in outputs.iter().enumerate() {
+    for (
+        index,
+        Output {
+            name,
+            shape: expected,
+        },
+    ) in outputs.iter().enumerate()
+    {
         let fact = model.output_fact(index).map_err(|e| format!("{e:#}"))?;
         let found = fact.shape.as_concrete();
         if found != Some(expected.as_slice()) || fact.datum_type != f32::datum_type() {
@@ -169,9 +176,7 @@ impl Runner {
             let mut view = tensor
                 .try_as_plain_ram_mut()
                 .map_err(|e| format!("{e:#}"))?;
-            let plain = view
-                .as_slice_mut::<f32>()
-                .map_err(|e| format!("{e:#}"))?;
+            let plain = view.as_slice_mut::<f32>().map_err(|e| format!("{e:#}"))?;
             fill(plain, rgb, &self.network.samples, self.network.channels);
         }
         let input = Arc::clone(&self.input).into_tvalue();

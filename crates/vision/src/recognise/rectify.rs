@@ -17,6 +17,70 @@ const SHRUNK: f32 = 1.3;
 /// Pixels around the quad that interpolation may touch.
 const MARGIN: f64 = 3.0;
 
+/// How the plate's characters are laid out in the reader's picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// As they stand on the plate.
+    AsIs,
+    /// A double-row plate with its upper row put to the left of the lower one, where the
+    /// reader expects the first two characters of a single-row plate.
+    InOneRow,
+}
+
+/// A double-row plate's part and where it goes, in millimetres: on the plate (440 x 220) and on
+/// the single-row plate that the reader is shown (440 x 140).
+struct Part {
+    /// Where it ends on the single-row plate.
+    until: f64,
+    /// Left edges on both.
+    left: (f64, f64),
+    /// Plate millimetres for each of the single row's, across and down.
+    scale: (f64, f64),
+    /// Heights on both that correspond.
+    top: (f64, f64),
+}
+
+/// The two characters above and the five below, each stretched to the size that its like has on
+/// a single-row plate. GA 36-2018: upper characters 80 x 60, lower ones 65 x 110.
+const PARTS: [Part; 3] = [
+    Part {
+        until: 67.0,
+        left: (82.4, 0.0),
+        scale: (119.2 / 67.0, 76.0 / 114.0),
+        top: (8.0, 14.5),
+    },
+    Part {
+        until: 134.0,
+        left: (240.2, 67.0),
+        scale: (119.1 / 67.0, 76.0 / 114.0),
+        top: (8.0, 14.5),
+    },
+    Part {
+        until: f64::INFINITY,
+        left: (20.0, 134.0),
+        scale: (410.0 / 306.0, 136.0 / 111.3),
+        top: (78.0, 15.2),
+    },
+];
+
+impl Layout {
+    /// The place on the rectified plate that a place in the reader's picture shows, both in
+    /// pixels of the reader's picture.
+    fn source(self, u: f64, v: f64) -> (f64, f64) {
+        let (height, width) = (READER_INPUT.0 as f64, READER_INPUT.1 as f64);
+        match self {
+            Self::AsIs => (u, v),
+            Self::InOneRow => {
+                let (x, y) = (u / width * 440.0, v / height * 140.0);
+                let part = PARTS.iter().find(|p| x < p.until).unwrap_or(&PARTS[2]);
+                let x = part.left.0 + (x - part.left.1) * part.scale.0;
+                let y = part.top.0 + (y - part.top.1) * part.scale.1;
+                (x / 440.0 * width, y / 220.0 * height)
+            }
+        }
+    }
+}
+
 /// Buffers that live as long as the recogniser.
 #[derive(Debug, Default)]
 pub(crate) struct Rectifier {
@@ -82,7 +146,13 @@ impl Homography {
 
 impl Rectifier {
     /// Warps the quad to 160 x 48 RGB pixels in `out`; false if the quad cannot be one.
-    pub(crate) fn rectify(&mut self, frame: Pixels<'_>, quad: &Quad, out: &mut [u8]) -> bool {
+    pub(crate) fn rectify(
+        &mut self,
+        frame: Pixels<'_>,
+        quad: &Quad,
+        layout: Layout,
+        out: &mut [u8],
+    ) -> bool {
         let (height, width) = READER_INPUT;
         let corners = quad.0.map(|(x, y)| (f64::from(x), f64::from(y)));
         let (left, _, right, _) = quad.bounds();
@@ -94,7 +164,7 @@ impl Rectifier {
             let Some(map) = Homography::new(width as f64, height as f64, &corners) else {
                 return false;
             };
-            warp(frame, (0, 0), &map, out);
+            warp(frame, (0, 0), &map, layout, out);
             return true;
         }
         let k = f64::from(width as f32 * SHRUNK / wide);
@@ -124,7 +194,7 @@ impl Rectifier {
             width: w,
             height: h,
         };
-        warp(part, (xs.0, ys.0), &map, out);
+        warp(part, (xs.0, ys.0), &map, layout, out);
         true
     }
 }
@@ -139,13 +209,20 @@ fn range(corners: [f64; 4], side: usize) -> (usize, usize) {
 }
 
 /// Looks up every output pixel; `origin` is where `source` begins in the map's coordinates.
-fn warp(source: Pixels<'_>, origin: (usize, usize), map: &Homography, out: &mut [u8]) {
+fn warp(
+    source: Pixels<'_>,
+    origin: (usize, usize),
+    map: &Homography,
+    layout: Layout,
+    out: &mut [u8],
+) {
     let (_, columns) = READER_INPUT;
     let (last_x, last_y) = ((source.width - 1) as f64, (source.height - 1) as f64);
     let stride = source.width * 3;
     for (v, line) in out.chunks_exact_mut(columns * 3).enumerate() {
         for (u, pixel) in line.chunks_exact_mut(3).enumerate() {
-            let (x, y) = map.at(u as f64, v as f64);
+            let (plane_u, plane_v) = layout.source(u as f64, v as f64);
+            let (x, y) = map.at(plane_u, plane_v);
             let x = (x - origin.0 as f64).clamp(0.0, last_x);
             let y = (y - origin.1 as f64).clamp(0.0, last_y);
             let (column, row) = (x as usize, y as usize);
@@ -168,9 +245,9 @@ pub(crate) fn sharpness(rgb: &[u8], width: usize) -> f32 {
     let mut sum = 0.0_f32;
     let mut pairs = 0.0_f32;
     for row in rgb.chunks_exact(width * 3) {
-        let mut bright = row.chunks_exact(3).map(|p| {
-            0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2])
-        });
+        let mut bright = row
+            .chunks_exact(3)
+            .map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]));
         let Some(mut before) = bright.next() else {
             continue;
         };

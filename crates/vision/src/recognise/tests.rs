@@ -5,7 +5,7 @@ use domain::{Alphabet, LogProb, PlateKind, Quad, Reading, reading::Matrix};
 use proptest::prelude::*;
 
 use super::cells;
-use super::rectify::{Rectifier, sharpness};
+use super::rectify::{Layout, Rectifier, sharpness};
 use super::resample::{Pixels, Taps, resample};
 use super::{Options, Recogniser, best_text, kinds, unconstrained_text};
 use crate::Frame;
@@ -67,7 +67,15 @@ fn difference(rgb: &[u8], bgr: &[u8]) -> (f64, u8) {
 
 fn resized(source: Pixels<'_>, columns: &Taps, rows: &Taps) -> Vec<u8> {
     let mut out = vec![0; columns.len() * rows.len() * 3];
-    resample(source, columns, rows, 0, &mut out, columns.len(), &mut Vec::new());
+    resample(
+        source,
+        columns,
+        rows,
+        0,
+        &mut out,
+        columns.len(),
+        &mut Vec::new(),
+    );
     out
 }
 
@@ -97,7 +105,11 @@ fn enlarging_interpolates_as_opencv_does() {
         .take(40)
         .flat_map(|row| row[..60 * 3].to_vec())
         .collect();
-    let part = Pixels { rgb: &rgb, width: 60, height: 40 };
+    let part = Pixels {
+        rgb: &rgb,
+        width: 60,
+        height: 40,
+    };
     let (mut columns, mut rows) = (Taps::default(), Taps::default());
     columns.linear(60, 160);
     rows.linear(40, 107);
@@ -112,7 +124,7 @@ fn enlarging_interpolates_as_opencv_does() {
 fn a_plate_is_rectified_as_opencv_does() {
     let picture = fixture();
     let mut out = vec![0; 160 * 48 * 3];
-    assert!(Rectifier::default().rectify(pixels(&picture), &plate(), &mut out));
+    assert!(Rectifier::default().rectify(pixels(&picture), &plate(), Layout::AsIs, &mut out));
     let (mean, most) = difference(&out, include_bytes!("../../tests/fixtures/rectified.bgr"));
     assert!(mean < 0.5 && most <= 6, "mean {mean}, most {most}");
     let sharp = sharpness(&out, 160);
@@ -124,8 +136,11 @@ fn a_large_plate_is_averaged_before_it_is_rectified() {
     let picture = enlarged(12);
     let large = Quad(PLATE.map(|(x, y)| (x * 12.0, y * 12.0)));
     let mut out = vec![0; 160 * 48 * 3];
-    assert!(Rectifier::default().rectify(pixels(&picture), &large, &mut out));
-    let (mean, most) = difference(&out, include_bytes!("../../tests/fixtures/rectified_large.bgr"));
+    assert!(Rectifier::default().rectify(pixels(&picture), &large, Layout::AsIs, &mut out));
+    let (mean, most) = difference(
+        &out,
+        include_bytes!("../../tests/fixtures/rectified_large.bgr"),
+    );
     assert!(mean < 0.5 && most <= 6, "mean {mean}, most {most}");
 }
 
@@ -139,16 +154,25 @@ fn folded_and_flat_quads_are_not_rectified() {
         [(f32::NAN, 0.0), (50.0, 0.0), (50.0, 20.0), (0.0, 20.0)],
         [(0.0, 0.0), (f32::INFINITY, 0.0), (50.0, 20.0), (0.0, 20.0)],
     ] {
-        assert!(!Rectifier::default().rectify(pixels(&picture), &Quad(corners), &mut out));
+        assert!(!Rectifier::default().rectify(
+            pixels(&picture),
+            &Quad(corners),
+            Layout::AsIs,
+            &mut out
+        ));
     }
 }
 
 #[test]
 fn a_plate_at_the_edge_of_the_frame_repeats_the_border() {
-    let red = Picture { rgb: [200, 0, 0].repeat(30 * 20), width: 30, height: 20 };
+    let red = Picture {
+        rgb: [200, 0, 0].repeat(30 * 20),
+        width: 30,
+        height: 20,
+    };
     let mut out = vec![0; 160 * 48 * 3];
     let quad = Quad([(-20.0, -10.0), (60.0, -10.0), (60.0, 15.0), (-20.0, 15.0)]);
-    assert!(Rectifier::default().rectify(pixels(&red), &quad, &mut out));
+    assert!(Rectifier::default().rectify(pixels(&red), &quad, Layout::AsIs, &mut out));
     assert!(out.chunks_exact(3).all(|p| p == [200, 0, 0]));
 }
 
@@ -162,7 +186,10 @@ fn recorded_cells_decode_to_the_reference_quads() {
     assert_eq!(found.len(), 1);
     assert!((found[0].0 - 0.720_922_6).abs() < 1e-5);
     for (a, b) in found[0].1.0.iter().zip(PLATE) {
-        assert!((a.0 - b.0).abs() < 1e-3 && (a.1 - b.1).abs() < 1e-3, "{found:?}");
+        assert!(
+            (a.0 - b.0).abs() < 1e-3 && (a.1 - b.1).abs() < 1e-3,
+            "{found:?}"
+        );
     }
     assert!(cells::quads(&values, 64, 8, 32.0, 0.8, 8).is_empty());
     assert!(cells::quads(&values, 64, 8, 32.0, 0.2, 0).is_empty());
@@ -190,7 +217,10 @@ fn overlapping_finds_are_one_plate_and_the_likeliest_stays() {
     let apart = cells::quads(&synthetic(&[(0, 1.0), (12, 3.0)]), 4, 8, 32.0, 0.2, 8);
     assert_eq!(apart.len(), 2);
     assert!(apart[0].0 > apart[1].0);
-    assert_eq!(cells::quads(&synthetic(&[(0, 1.0), (12, 3.0)]), 4, 8, 32.0, 0.2, 1).len(), 1);
+    assert_eq!(
+        cells::quads(&synthetic(&[(0, 1.0), (12, 3.0)]), 4, 8, 32.0, 0.2, 1).len(),
+        1
+    );
 }
 
 #[test]
@@ -245,10 +275,25 @@ fn still(picture: Picture) -> Frame {
 fn the_closer_look_moves_the_corners_as_the_reference_does() {
     let models = Models::embedded().unwrap();
     let mut recogniser = Recogniser::new(&models, Options::default()).unwrap();
-    let small = [(130.236, 57.916), (179.773, 67.921), (176.995, 85.777), (127.591, 75.732)];
+    let small = [
+        (130.236, 57.916),
+        (179.773, 67.921),
+        (176.995, 85.777),
+        (127.591, 75.732),
+    ];
     // Enlarged pictures are seen a little differently; at 5 the view is blurred before it shrinks.
-    let four = [(130.505, 59.090), (180.064, 68.590), (177.490, 85.598), (128.017, 76.025)];
-    let five = [(130.569, 59.081), (180.046, 68.551), (177.465, 85.600), (128.083, 76.059)];
+    let four = [
+        (130.505, 59.090),
+        (180.064, 68.590),
+        (177.490, 85.598),
+        (128.017, 76.025),
+    ];
+    let five = [
+        (130.569, 59.081),
+        (180.046, 68.551),
+        (177.465, 85.600),
+        (128.083, 76.059),
+    ];
     for (picture, times, expected) in [
         (fixture(), 1.0, small),
         (enlarged(4), 4.0, four),

@@ -42,6 +42,9 @@ pub fn best_text(reading: &Reading, alphabet: &Alphabet) -> Option<PlateText> {
 /// probabilities; to compare with.
 pub fn unconstrained_text(reading: &Reading, alphabet: &Alphabet) -> (String, f32) {
     let classes = reading.matrix.best_classes();
-    let text = classes.iter().filter_map(|&c| alphabet.character(c)).collect();
+    let text = classes
+        .iter()
+        .filter_map(|&c| alphabet.character(c))
+        .collect();
     (text, reading.matrix.score_classes(&classes).probability())
 }
