@@ -36,9 +36,9 @@ pub(crate) struct ReadArgs {
     /// quad), ms / 每图一行 JSON
     #[arg(long)]
     json: bool,
-    /// With --json: for each of the eight places the characters above 0.001 with their
-    /// probabilities; "" means no character / 每位的候选字符
-    #[arg(long, requires = "json")]
+    /// For each of the eight places the characters above 0.001 with their probabilities; ""
+    /// means no character / 每位的候选字符
+    #[arg(long)]
     posteriors: bool,
     /// Each picture is one cut-out plate, filled to its edges: only the reader runs / 图片即车牌
     #[arg(long)]
@@ -357,6 +357,14 @@ fn table(out: &mut impl Write, answer: &PictureAnswer) -> io::Result<()> {
             padded(&kind, 42),
             answer.file
         )?;
+        for (place, characters) in (1..).zip(plate.slots.iter().flatten()) {
+            write!(out, "    {place}:")?;
+            for (character, probability) in characters {
+                let shown = if character.is_empty() { "-" } else { character };
+                write!(out, "  {shown} {:.1} %", probability * 100.0)?;
+            }
+            writeln!(out)?;
+        }
     }
     Ok(())
 }

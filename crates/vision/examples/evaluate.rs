@@ -124,7 +124,8 @@ fn median(times: &mut [Duration]) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
+/// What was asked for: the data folder, the split, and whether to list what went wrong.
+fn arguments() -> Result<(PathBuf, String, bool), String> {
     let (mut data, mut split, mut list) =
         (PathBuf::from("../shared/data"), "test".to_owned(), false);
     let mut args = std::env::args().skip(1);
@@ -133,9 +134,14 @@ fn run() -> Result<(), Box<dyn Error>> {
             "--data" => data = args.next().ok_or("--data needs a folder")?.into(),
             "--split" => split = args.next().ok_or("--split needs a name")?,
             "--list" => list = true,
-            other => return Err(format!("unknown argument {other:?}").into()),
+            other => return Err(format!("unknown argument {other:?}")),
         }
     }
+    Ok((data, split, list))
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let (data, split, list) = arguments()?;
     let rows = rows(&data.join("index.tsv"), &split)?;
     let models = Models::embedded()?;
     let mut recogniser = Recogniser::new(&models, Options::default())?;
