@@ -1,1 +1,703 @@
-//! Tests.
+//! The real parts that the end-to-end tests, the latency bench and the real-input command play
+//! with: the gate itself as a child process, a mosquitto, a listener, a camera that shows what
+//! a test wants, a relay board on a pseudo-terminal.
+//!
+//! Nothing here is a mock of the house: what a test sees is what a committee's server, an
+//! installer and a relay would see.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::event::Chain;
+use domain::{Entry, Event, PassageRecord, PlateNumber};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sim::street::{Light, Painter, Script, View, VisibleCar};
+
+/// Whatever stops a part.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Only one test at a time drives a gate: they share two cores with its recognition.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    lock(&ONE)
+}
+
+/// The program under test, beside this test's own executable; built if it is not there.
+///
+/// # Errors
+/// If it is not there and cannot be built.
+pub fn program() -> Result<PathBuf, Failure> {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(path) = PROGRAM.get() {
+        return Ok(path.clone());
+    }
+    let own = std::env::current_exe()?;
+    let profile = own
+        .ancestors()
+        .find(|folder| folder.join(".fingerprint").exists() || folder.join("deps").exists())
+        .ok_or("this test does not lie in a target folder")?;
+    let path = profile.join("menshen");
+    if !path.exists() {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--release", "-p", "menshen"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()?;
+        if !built.success() {
+            return Err("menshen could not be built".into());
+        }
+    }
+    Ok(PROGRAM.get_or_init(|| path).clone())
+}
+
+/// A loopback port that is free now.
+///
+/// # Errors
+/// If the system gives none.
+pub fn free_port() -> Result<u16, Failure> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Waits until `done` says yes; false if it does not within `within`.
+pub fn wait_for(within: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + within;
+    while Instant::now() < until {
+        if done() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    done()
+}
+
+/// Pictures of a gate lane: empty, and with each vehicle of a script standing at the boom.
+pub struct Scene {
+    /// Who comes.
+    pub script: Script,
+    /// Binary PPM: the empty lane first, then vehicle by vehicle.
+    pub pictures: Vec<Vec<u8>>,
+}
+
+impl Scene {
+    /// The lane of one seed in daylight.
+    pub fn new(seed: u64) -> Self {
+        let script = Script::generate(seed, jiff::civil::date(2026, 11, 23));
+        let mut painter = Painter::new(&script);
+        let mut paint = |car: Option<VisibleCar>| {
+            let view = View {
+                now: Duration::ZERO,
+                boom_open: 0.0,
+                car,
+                light: Light::Day,
+                fading: None,
+            };
+            painter.paint(&view).to_ppm()
+        };
+        let mut pictures = vec![paint(None)];
+        for vehicle in 0..script.vehicles.len() {
+            let car = VisibleCar {
+                vehicle,
+                distance: 0.9,
+                speed: 0.0,
+                braking: true,
+            };
+            pictures.push(paint(Some(car)));
+        }
+        Self { script, pictures }
+    }
+
+    /// The plate of a vehicle.
+    pub fn plate(&self, vehicle: usize) -> &PlateNumber {
+        &self.script.vehicles[vehicle].plate
+    }
+}
+
+/// What shows nothing.
+pub const EMPTY: usize = 0;
+
+/// A camera that shows one of several pictures, ten a second, through a FIFO. It outlives the
+/// gate: a killed one leaves it in the middle of a picture.
+pub struct Camera {
+    showing: Arc<AtomicUsize>,
+}
+
+impl Camera {
+    /// Makes the FIFO and starts to feed it.
+    ///
+    /// # Errors
+    /// If the FIFO cannot be made.
+    pub fn start(fifo: &Path, pictures: Vec<Vec<u8>>) -> Result<Self, Failure> {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        mkfifoat(CWD, fifo, Mode::RUSR | Mode::WUSR)?;
+        // Open for reading too, so that writing goes on when no gate is there.
+        let mut out = OpenOptions::new().read(true).write(true).open(fifo)?;
+        let showing = Arc::new(AtomicUsize::new(EMPTY));
+        let shown = Arc::clone(&showing);
+        std::thread::spawn(move || {
+            loop {
+                let next = Instant::now() + Duration::from_millis(100);
+                let at = shown.load(Ordering::Relaxed);
+                if at == usize::MAX || out.write_all(&pictures[at]).is_err() {
+                    return;
+                }
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        });
+        Ok(Self { showing })
+    }
+
+    /// Shows a picture from the next frame on.
+    pub fn show(&self, picture: usize) {
+        self.showing.store(picture, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.show(usize::MAX);
+    }
+}
+
+/// A folder with everything that one gate keeps, and its configuration.
+pub struct Site {
+    /// The folder; removed at the end.
+    pub folder: tempfile::TempDir,
+}
+
+/// What a site's configuration is made from.
+pub struct Plan<'a> {
+    /// The broker's port; none without a bridge.
+    pub port: Option<u16>,
+    /// Keys of `[[barrier]]`, `relay` among them.
+    pub barrier: &'a str,
+    /// Keys of `[[lane]]`.
+    pub lane: &'a str,
+    /// Keys of `[lane.camera]`; the FIFO `frames` if empty.
+    pub camera: &'a str,
+}
+
+impl Site {
+    /// Writes the configuration.
+    ///
+    /// # Errors
+    /// If the folder or file cannot be written.
+    pub fn new(plan: &Plan<'_>) -> Result<Self, Failure> {
+        let folder = tempfile::Builder::new().prefix("menshen-test-").tempdir()?;
+        let site = Self { folder };
+        let at = |name: &str| format!("{:?}", site.path(name));
+        let mqtt = plan
+            .port
+            .map(|port| format!("[mqtt]\nhost = \"127.0.0.1\"\nport = {port}\n"))
+            .unwrap_or_default();
+        let relay = format!(
+            "{{ driver = \"simulated\", trace = {}, inputs = {} }}",
+            at("trace"),
+            at("inputs")
+        );
+        let barrier = plan.barrier.replace("SIMULATED", &relay);
+        let camera = if plan.camera.is_empty() {
+            format!("kind = \"pipe\"\npath = {}", at("frames"))
+        } else {
+            plan.camera.to_owned()
+        };
+        let text = format!(
+            "[site]\nname = \"test\"\n[clock]\ntrusted = \"always\"\n[store]\nfolder = {}\n{mqtt}[[barrier]]\n{barrier}\n[[lane]]\nname = \"entry\"\n{}\n[lane.camera]\n{camera}\n",
+            at("store"),
+            plan.lane,
+        );
+        std::fs::write(site.path("menshen.toml"), text)?;
+        std::fs::write(site.path("trace"), "")?;
+        Ok(site)
+    }
+
+    /// A path within the site.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a verb of the program on this site.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub fn verb(&self, args: &[&str]) -> Result<Output, Failure> {
+        let mut command = Command::new(program()?);
+        command
+            .args(args)
+            .arg("--config")
+            .arg(self.path("menshen.toml"));
+        Ok(command.output()?)
+    }
+
+    /// Registers a plate with the program's own verb.
+    ///
+    /// # Errors
+    /// If it does not say that it did.
+    pub fn register(&self, plate: &PlateNumber) -> Result<(), Failure> {
+        let done = self.verb(&["registry", "add", "--by", "test", plate.as_str()])?;
+        if done.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&done.stderr).into_owned().into())
+    }
+
+    /// Sets the simulated inputs, for example `arrival_loop:entry 1`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn inputs(&self, lines: &str) -> Result<(), Failure> {
+        let part = self.path("inputs.part");
+        std::fs::write(&part, lines)?;
+        std::fs::rename(part, self.path("inputs"))?;
+        Ok(())
+    }
+
+    /// The pulses in the simulated relay's trace, in milliseconds; one that is still on counts
+    /// to now.
+    ///
+    /// # Errors
+    /// If the trace cannot be read.
+    pub fn pulses(&self) -> Result<Vec<f64>, Failure> {
+        let text = std::fs::read_to_string(self.path("trace"))?;
+        let mut pulses = Vec::new();
+        let mut on: Option<u64> = None;
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let at: u64 = words.next().ok_or("an empty line in the trace")?.parse()?;
+            match (line.ends_with(" on"), on) {
+                (true, None) => on = Some(at),
+                (false, Some(since)) => {
+                    pulses.push((at - since) as f64 / 1e6);
+                    on = None;
+                }
+                _ => {}
+            }
+        }
+        Ok(pulses)
+    }
+}
+
+/// A running gate. Dropping it ends it.
+pub struct Gate {
+    child: Child,
+    /// How long it took to be ready.
+    pub ready_after: Duration,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Gate {
+    /// Starts `menshen run` on a site and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// If it ends or is not ready within a minute; its log is in the error.
+    pub fn start(site: &Site) -> Result<Self, Failure> {
+        Self::start_with(site, &[])
+    }
+
+    /// The same behind another command, for example `taskset -c 0`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(site: &Site, before: &[&str]) -> Result<Self, Failure> {
+        let notify = site.path("notify");
+        if notify.exists() {
+            std::fs::remove_file(&notify)?;
+        }
+        let socket = UnixDatagram::bind(&notify)?;
+        socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+        let begin = Instant::now();
+        let mut words: Vec<std::ffi::OsString> = before.iter().map(Into::into).collect();
+        words.push(program()?.into());
+        words.extend([
+            "run".into(),
+            "--config".into(),
+            site.path("menshen.toml").into(),
+        ]);
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
+            .env("NOTIFY_SOCKET", &notify)
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        if let Some(stderr) = child.stderr.take() {
+            let log = Arc::clone(&log);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    lock(&log).push(line);
+                }
+            });
+        }
+        let mut gate = Self {
+            child,
+            ready_after: Duration::ZERO,
+            log,
+        };
+        loop {
+            let mut said = [0; 256];
+            if let Ok(length) = socket.recv(&mut said)
+                && said[..length].starts_with(b"READY=1")
+            {
+                gate.ready_after = begin.elapsed();
+                return Ok(gate);
+            }
+            if gate.child.try_wait()?.is_some() || begin.elapsed() > Duration::from_mins(1) {
+                std::thread::sleep(Duration::from_millis(100));
+                return Err(format!("the gate did not start:\n{}", gate.log().join("\n")).into());
+            }
+        }
+    }
+
+    /// Its log lines so far.
+    pub fn log(&self) -> Vec<String> {
+        lock(&self.log).clone()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9, and waits for its end.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn kill(mut self) -> Result<(), Failure> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM; how long it took to end, and whether in good order.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn stop(mut self) -> Result<(Duration, bool), Failure> {
+        let begin = Instant::now();
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
+        let status = self.child.wait()?;
+        Ok((begin.elapsed(), status.success()))
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Already gone is as good.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A mosquitto with persistence, on a port that stays its own over restarts.
+pub struct Mosquitto {
+    folder: tempfile::TempDir,
+    /// Its port on the loopback.
+    pub port: u16,
+    child: Option<Child>,
+}
+
+impl Mosquitto {
+    /// Makes one that is not running yet.
+    ///
+    /// # Errors
+    /// If no port or folder is to be had.
+    pub fn new() -> Result<Self, Failure> {
+        let folder = tempfile::Builder::new().prefix("mosquitto-").tempdir()?;
+        let port = free_port()?;
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nuser root\n",
+            folder.path().display()
+        );
+        std::fs::write(folder.path().join("mosquitto.conf"), text)?;
+        Ok(Self {
+            folder,
+            port,
+            child: None,
+        })
+    }
+
+    /// Starts it and waits until it listens.
+    ///
+    /// # Errors
+    /// If mosquitto is not installed or does not listen.
+    pub fn start(&mut self) -> Result<(), Failure> {
+        let child = Command::new("/usr/sbin/mosquitto")
+            .arg("-c")
+            .arg(self.folder.path().join("mosquitto.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("mosquitto: {e}; install the Debian package mosquitto"))?;
+        self.child = Some(child);
+        let up = wait_for(Duration::from_secs(10), || {
+            std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
+        if up {
+            Ok(())
+        } else {
+            Err("mosquitto does not listen".into())
+        }
+    }
+
+    /// SIGTERM: it saves its sessions.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn stop(&mut self) -> Result<(), Failure> {
+        if let Some(mut child) = self.child.take() {
+            let id = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        command
+    }
+
+    /// Subscribes a listener with a session that outlives it, without listening yet.
+    ///
+    /// # Errors
+    /// If `mosquitto_sub` is not installed or fails.
+    pub fn enrol(&self) -> Result<(), Failure> {
+        let done = self
+            .client("mosquitto_sub")
+            .args(["-c", "-i", "listener", "-q", "1", "-E"])
+            .args(TOPICS)
+            .status()
+            .map_err(|e| format!("mosquitto_sub: {e}; install mosquitto-clients"))?;
+        if done.success() {
+            Ok(())
+        } else {
+            Err("the listener could not be enrolled".into())
+        }
+    }
+
+    /// Listens with the enrolled session.
+    ///
+    /// # Errors
+    /// If `mosquitto_sub` cannot be started.
+    pub fn listen(&self) -> Result<Listener, Failure> {
+        let mut child = self
+            .client("mosquitto_sub")
+            .args(["-c", "-i", "listener", "-q", "1", "-F", "%t %p"])
+            .args(TOPICS)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let out = child.stdout.take().ok_or("no output")?;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&heard);
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if let Some(heard) = Heard::parse(&line) {
+                    lock(&list).push(heard);
+                }
+            }
+        });
+        Ok(Listener { child, heard })
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Journal entries; pictures and states are not lines of text.
+const TOPICS: [&str; 4] = [
+    "-t",
+    "menshen/+/+/event",
+    "-t",
+    "menshen/+/+/lane/+/passage",
+];
+
+/// An entry as the broker delivered it.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// Its topic.
+    pub topic: String,
+    /// Whether it was marked late.
+    pub late: bool,
+    /// The entry's stored bytes, as they were hashed.
+    pub bytes: Vec<u8>,
+    /// The entry.
+    pub entry: Entry,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    late: bool,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+impl Heard {
+    fn parse(line: &str) -> Option<Self> {
+        let (topic, payload) = line.split_once(' ')?;
+        let envelope: Envelope<'_> = serde_json::from_str(payload).ok()?;
+        let text = envelope.data.get();
+        Some(Self {
+            topic: topic.to_owned(),
+            late: envelope.late,
+            bytes: text.as_bytes().to_vec(),
+            entry: serde_json::from_str(text).ok()?,
+        })
+    }
+}
+
+/// The committee's ear at the broker.
+pub struct Listener {
+    child: Child,
+    heard: Arc<Mutex<Vec<Heard>>>,
+}
+
+impl Listener {
+    /// Everything heard so far, duplicates left out, in the order of first arrival.
+    pub fn heard(&self) -> Vec<Heard> {
+        let mut seen = std::collections::HashSet::new();
+        lock(&self.heard)
+            .iter()
+            .filter(|h| seen.insert(h.entry.id))
+            .cloned()
+            .collect()
+    }
+
+    /// The passages heard so far.
+    pub fn passages(&self) -> Vec<PassageRecord> {
+        self.heard()
+            .into_iter()
+            .filter_map(|h| match h.entry.event {
+                Event::Passage(record) => Some(*record),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Checks order and chain of everything heard.
+    ///
+    /// # Errors
+    /// Where it is broken.
+    pub fn verify(&self) -> Result<u64, Failure> {
+        let mut chain = Chain::EMPTY;
+        for heard in self.heard() {
+            chain.check(&heard.bytes)?;
+        }
+        Ok(chain.seq)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A serial relay board on a pseudo-terminal, and when it was told what.
+pub struct Board {
+    _master: Arc<OwnedFd>,
+    /// The tty that the gate opens.
+    pub tty: PathBuf,
+    edges: Arc<Mutex<Vec<(Instant, bool)>>>,
+}
+
+impl Board {
+    /// Makes the pseudo-terminal and records what is written to it: `A0 channel 01|00 sum`.
+    ///
+    /// # Errors
+    /// If the system gives no pseudo-terminal.
+    pub fn new() -> Result<Self, Failure> {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        grantpt(&master)?;
+        unlockpt(&master)?;
+        let tty = PathBuf::from(ptsname(&master, Vec::new())?.into_string()?);
+        // Held open, so that the line stays up while no gate is there.
+        let held = OpenOptions::new().read(true).write(true).open(&tty)?;
+        let mut raw = rustix::termios::tcgetattr(&held)?;
+        raw.make_raw();
+        rustix::termios::tcsetattr(&held, rustix::termios::OptionalActions::Now, &raw)?;
+        let master = Arc::new(master);
+        let mut reader = File::from(master.try_clone()?);
+        let edges = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&edges);
+        std::thread::spawn(move || {
+            let _held = held;
+            let mut frame: Vec<u8> = Vec::new();
+            let mut byte = [0];
+            while reader.read_exact(&mut byte).is_ok() {
+                frame.push(byte[0]);
+                if frame[0] != 0xA0 {
+                    frame.clear();
+                }
+                if frame.len() == 4 {
+                    lock(&list).push((Instant::now(), frame[2] == 1));
+                    frame.clear();
+                }
+            }
+        });
+        Ok(Self {
+            _master: master,
+            tty,
+            edges,
+        })
+    }
+
+    /// When the relay was energised and for how long; one that still is counts to now.
+    pub fn pulses(&self) -> Vec<(Instant, Duration)> {
+        let mut pulses = Vec::new();
+        let mut on: Option<Instant> = None;
+        for (at, energised) in lock(&self.edges).iter() {
+            match (energised, on) {
+                (true, None) => on = Some(*at),
+                (false, Some(since)) => {
+                    pulses.push((since, at.duration_since(since)));
+                    on = None;
+                }
+                _ => {}
+            }
+        }
+        pulses.extend(on.map(|since| (since, since.elapsed())));
+        pulses
+    }
+}
+
+/// Hits of `n` in percent with Wilson's 95 % interval.
+pub fn share(hits: usize, n: usize) -> String {
+    if n == 0 {
+        return "-".to_owned();
+    }
+    let (k, n_) = (hits as f64, n as f64);
+    let (p, z) = (k / n_, 1.96_f64);
+    let d = 1.0 + z * z / n_;
+    let middle = p + z * z / (2.0 * n_);
+    let half = z * (p * (1.0 - p) / n_ + z * z / (4.0 * n_ * n_)).sqrt();
+    format!(
+        "{:.1} % ({hits}/{n}, {:.1} to {:.1})",
+        100.0 * p,
+        100.0 * (middle - half) / d,
+        100.0 * (middle + half) / d
+    )
+}

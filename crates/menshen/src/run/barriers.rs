@@ -124,7 +124,7 @@ impl Newsroom {
                 if let Some((lane, opening)) = self.opening_of(&cause) {
                     if let Some(read_at) = opening.read_at {
                         let took = at.since(read_at);
-                        info!(took_ms = took.as_millis() as u64, "from frame to relay");
+                        info!(took_us = took.as_micros() as u64, "from frame to relay");
                         self.latencies
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)

@@ -1,0 +1,94 @@
+//! The program as a person meets it: help that teaches, exit statuses, clear errors.
+//! (That there is an integration test here also makes Cargo build the program with the same
+//! features as the tests of the workspace, which drive it.)
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+
+fn menshen(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_menshen"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_teaches_the_first_steps_in_both_languages() {
+    let help = menshen(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let said = text(&help.stdout);
+    for word in [
+        "menshen demo",
+        "check --config",
+        "registry import",
+        "门禁",
+        "看演示",
+    ] {
+        assert!(said.contains(word), "{word} is missing in:\n{said}");
+    }
+    assert!(
+        !said.contains("relay-guard"),
+        "the relay guard is not for people"
+    );
+}
+
+#[test]
+fn wrong_usage_and_wrong_configuration_exit_with_2() {
+    assert_eq!(menshen(&["no-such-verb"]).status.code(), Some(2));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("menshen.toml");
+    std::fs::write(&path, "[site]\nname = \"test\"\n[[barier]]\n").unwrap();
+    let path = path.to_str().unwrap();
+    for verb in ["run", "check", "safe-off"] {
+        let said = menshen(&[verb, "--config", path]);
+        assert_eq!(said.status.code(), Some(2), "{verb}");
+        let said = text(&said.stderr) + &text(&said.stdout);
+        assert!(
+            said.contains(":3:") && said.contains("barrier"),
+            "{verb} says:\n{said}"
+        );
+    }
+}
+
+#[test]
+fn a_list_with_wrong_rows_is_refused_whole_and_each_fault_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("menshen.toml");
+    let store = folder.path().join("store");
+    let example = include_str!("../../../config/examples/minimal.toml");
+    std::fs::write(&config, format!("{example}\n[store]\nfolder = {store:?}\n")).unwrap();
+    let list = folder.path().join("cars.csv");
+    std::fs::write(&list, "车牌,车主\n苏E12345,王\n苏EI2345,李\n苏E12345,张\n").unwrap();
+    let (config, list) = (config.to_str().unwrap(), list.to_str().unwrap());
+    let refused = menshen(&["registry", "import", "--config", config, list]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("line 3") && said.contains("line 4"), "{said}");
+    let empty = menshen(&["registry", "list", "--json", "--config", config]);
+    assert_eq!(text(&empty.stdout).trim(), "[]");
+    std::fs::write(list, "车牌,车主\n苏E·12345,王\n").unwrap();
+    let taken = menshen(&[
+        "registry", "import", "--by", "test", "--config", config, list,
+    ]);
+    assert_eq!(taken.status.code(), Some(0), "{}", text(&taken.stderr));
+    let one = menshen(&["registry", "list", "--json", "--config", config]);
+    assert!(text(&one.stdout).contains("苏E12345"));
+    let gone = menshen(&["registry", "remove", "--config", config, "沪A00000"]);
+    assert_eq!(gone.status.code(), Some(1));
+}
+
+#[test]
+fn nobody_answers_where_no_gate_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("menshen.toml");
+    let store = folder.path().join("store");
+    let example = include_str!("../../../config/examples/minimal.toml");
+    std::fs::write(&config, format!("{example}\n[store]\nfolder = {store:?}\n")).unwrap();
+    let said = menshen(&["answer", "admit", "--config", config.to_str().unwrap()]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(text(&said.stderr).contains("no gate is running"));
+}

@@ -1,0 +1,109 @@
+//! Killing the gate for real, while an outside board records what its relay was told.
+
+use std::time::{Duration, Instant};
+
+use domain::Event;
+use house::{Board, Camera, EMPTY, Gate, Mosquitto, Plan, Scene, Site, alone, wait_for};
+use rand::RngExt as _;
+
+/// The longest pulse there may be, and what the reader of a pseudo-terminal may lag.
+const BOUND: Duration = Duration::from_millis(1000 + 150);
+
+/// `MENSHEN_KILLS=200` for the long form.
+fn kills() -> usize {
+    std::env::var("MENSHEN_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(6)
+}
+
+#[test]
+fn kill_9_at_random_moments_loses_nothing_and_moves_nothing() {
+    let _alone = alone();
+    let scene = Scene::new(4);
+    let board = Board::new().unwrap();
+    let mut mosquitto = Mosquitto::new().unwrap();
+    mosquitto.start().unwrap();
+    mosquitto.enrol().unwrap();
+    let ear = mosquitto.listen().unwrap();
+    let barrier = format!(
+        "relay = {{ driver = \"serial\", port = {:?} }}\nrepeat_gap = \"300ms\"",
+        board.tty
+    );
+    let lane = "leave_after = \"500ms\"";
+    let site = Site::new(&Plan {
+        port: Some(mosquitto.port),
+        barrier: &barrier,
+        lane,
+        camera: "",
+    })
+    .unwrap();
+    site.register(scene.plate(0)).unwrap();
+    let camera = Camera::start(&site.path("frames"), scene.pictures.clone()).unwrap();
+    let mut rng = rand::rng();
+    let mut acknowledged = vec![scene.plate(0).to_string()];
+    let (mut slowest, mut openings) = (Duration::ZERO, 0);
+    for round in 0..kills() {
+        camera.show(EMPTY);
+        let pulses_before = board.pulses().len();
+        let gate = Gate::start(&site).unwrap();
+        slowest = slowest.max(gate.ready_after);
+        // Nothing that was going on before the kill moves the boom now.
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(
+            board.pulses().len(),
+            pulses_before,
+            "an opening without a fresh cause"
+        );
+        let plate = format!("苏E{:05}", 10_000 + round);
+        site.register(&plate.parse().unwrap()).unwrap();
+        acknowledged.push(plate);
+        camera.show(1);
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..1500)));
+        let killed_at = Instant::now();
+        gate.kill().unwrap();
+        // The relay guard sees its pipe close.
+        std::thread::sleep(Duration::from_millis(250));
+        for (since, length) in board.pulses() {
+            assert!(length <= BOUND, "a pulse of {length:?}");
+            assert!(
+                since + length <= killed_at.max(since) + BOUND,
+                "still on after the kill"
+            );
+        }
+        openings += board.pulses().len() - pulses_before;
+    }
+    camera.show(EMPTY);
+    let gate = Gate::start(&site).unwrap();
+    let listed = site.verb(&["registry", "list", "--json"]).unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    for plate in &acknowledged {
+        assert!(
+            listed.contains(plate.as_str()),
+            "{plate} was acknowledged and is gone"
+        );
+    }
+    let status = |gate: &Gate| {
+        let _ = gate.id();
+        String::from_utf8(site.verb(&["status", "--json"]).unwrap().stdout).unwrap()
+    };
+    assert!(
+        wait_for(Duration::from_secs(30), || status(&gate)
+            .contains("\"outbox\":0")),
+        "{}",
+        status(&gate)
+    );
+    std::thread::sleep(Duration::from_millis(500));
+    let entries = ear.verify().unwrap();
+    let opened = ear
+        .heard()
+        .iter()
+        .filter(|h| matches!(h.entry.event, Event::Opened { .. }))
+        .count();
+    println!(
+        "BAR kill -9: {} kills, {openings} openings on the board, {opened} written down, {entries} entries with a whole chain, {} register rows kept, ready after {slowest:.2?} at the latest",
+        kills(),
+        acknowledged.len()
+    );
+    assert!(openings > 0, "no opening happened; the test showed nothing");
+}

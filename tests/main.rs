@@ -1,0 +1,6 @@
+//! The whole house with real parts; a file a theme.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod broker;
+mod crashes;
+mod road;

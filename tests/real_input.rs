@@ -1,0 +1,173 @@
+//! The bar on real pictures: `menshen run` on the test scenes, half of their plates registered.
+//!
+//! `cargo run --release -p house --bin real_input -- ../shared/data [SEED]` prints the share of
+//! registered plates that were admitted, and of unregistered ones that were (which must be
+//! none), as mosquitto received them.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use domain::{Decision, PlateNumber, Reason};
+use house::{Camera, EMPTY, Failure, Gate, Mosquitto, Plan, Site, share, wait_for};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+
+/// A test scene: its picture as PPM and the plates that are labelled in it.
+struct Shown {
+    file: String,
+    ppm: Vec<u8>,
+    plates: Vec<PlateNumber>,
+}
+
+fn scenes(data: &Path) -> Result<Vec<Shown>, Failure> {
+    let index = data.join("index.tsv");
+    let text = std::fs::read_to_string(&index).map_err(|e| {
+        format!(
+            "{}: {e}; name the folder of real pictures, they do not come with the project",
+            index.display()
+        )
+    })?;
+    let mut lines = text.lines();
+    let head: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+    let column = |name: &str| {
+        head.iter()
+            .position(|h| *h == name)
+            .ok_or(format!("no column {name}"))
+    };
+    let (path, kind, label, split) = (
+        column("path")?,
+        column("kind")?,
+        column("label")?,
+        column("split")?,
+    );
+    let mut shown = Vec::new();
+    for line in lines {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let cell = |at: usize| cells.get(at).copied().unwrap_or_default();
+        if cell(split) != "test" || cell(kind) != "scene" {
+            continue;
+        }
+        let plates: Vec<PlateNumber> = cell(label)
+            .split(';')
+            .filter_map(|l| PlateNumber::parse(l).ok())
+            .collect();
+        // One vehicle a picture, so that a passage has one true plate.
+        if plates.len() != 1 {
+            continue;
+        }
+        let picture = image::open(data.join(cell(path)))?.to_rgb8();
+        let mut ppm = format!("P6\n{} {}\n255\n", picture.width(), picture.height()).into_bytes();
+        ppm.extend_from_slice(picture.as_raw());
+        shown.push(Shown {
+            file: cell(path).to_owned(),
+            ppm,
+            plates,
+        });
+    }
+    Ok(shown)
+}
+
+fn run(data: &Path, seed: u64) -> Result<bool, Failure> {
+    let shown = scenes(data)?;
+    let mut plates: Vec<PlateNumber> = shown.iter().flat_map(|s| s.plates.clone()).collect();
+    plates.sort();
+    plates.dedup();
+    plates.shuffle(&mut StdRng::seed_from_u64(seed));
+    let registered: HashSet<PlateNumber> = plates[..plates.len() / 2].iter().cloned().collect();
+    let mut mosquitto = Mosquitto::new()?;
+    mosquitto.start()?;
+    mosquitto.enrol()?;
+    let ear = mosquitto.listen()?;
+    let site = Site::new(&Plan {
+        port: Some(mosquitto.port),
+        barrier: "relay = SIMULATED\npulse = \"200ms\"\nrepeat_gap = \"300ms\"",
+        lane: "leave_after = \"500ms\"\ndecide_within = \"1s\"\nask_for = \"1s\"",
+        camera: "",
+    })?;
+    let list = site.path("cars.csv");
+    let rows: String = registered.iter().map(|p| format!("{p}\n")).collect();
+    std::fs::write(&list, format!("plate\n{rows}"))?;
+    let list = list.display().to_string();
+    let done = site.verb(&["registry", "import", "--by", "test", &list])?;
+    if !done.status.success() {
+        return Err(String::from_utf8_lossy(&done.stderr).into_owned().into());
+    }
+    let grey = [b"P6\n1280 720\n255\n".to_vec(), vec![90; 1280 * 720 * 3]].concat();
+    let pictures = std::iter::once(grey)
+        .chain(shown.iter().map(|s| s.ppm.clone()))
+        .collect();
+    let camera = Camera::start(&site.path("frames"), pictures)?;
+    let gate = Gate::start(&site)?;
+    let (mut residents, mut let_in, mut strangers, mut wrongly) = (0, 0, 0, 0);
+    let (mut unseen, mut extra) = (0, 0);
+    for (at, scene) in shown.iter().enumerate() {
+        let before = ear.passages().len();
+        camera.show(at + 1);
+        std::thread::sleep(Duration::from_millis(1700));
+        camera.show(EMPTY);
+        let status = site.verb(&["status", "--json"])?;
+        let idle = || {
+            String::from_utf8_lossy(&status.stdout).contains("\"outbox\"")
+                && ear.passages().len() > before
+        };
+        wait_for(Duration::from_millis(2200), idle);
+        let passages = ear.passages()[before..].to_vec();
+        let admitted = passages.iter().filter(|p| {
+            p.decision == Some(Decision::Admit) && p.reason == Some(Reason::Registered)
+        });
+        let admitted: Vec<_> = admitted.collect();
+        unseen += usize::from(passages.is_empty());
+        extra += passages.len().saturating_sub(1);
+        if registered.contains(&scene.plates[0]) {
+            residents += 1;
+            let_in += usize::from(!admitted.is_empty());
+        } else {
+            strangers += 1;
+            wrongly += usize::from(!admitted.is_empty());
+        }
+        for p in admitted
+            .iter()
+            .filter(|p| p.plate.as_ref() != Some(&scene.plates[0]))
+        {
+            println!(
+                "{}: {} was admitted as {:?}",
+                scene.file, scene.plates[0], p.plate
+            );
+        }
+    }
+    drop(gate);
+    println!(
+        "BAR real input: registered admitted {}",
+        share(let_in, residents)
+    );
+    println!(
+        "BAR real input: unregistered admitted {}",
+        share(wrongly, strangers)
+    );
+    println!(
+        "pictures without a passage (no plate found): {unseen}; further passages (further plates in a picture): {extra}"
+    );
+    println!(
+        "passages at the broker: {}, chain whole up to entry {}",
+        ear.passages().len(),
+        ear.verify()?
+    );
+    Ok(wrongly == 0)
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let data = args.next().unwrap_or_else(|| "../shared/data".to_owned());
+    let seed = args.next().and_then(|s| s.parse().ok()).unwrap_or(1);
+    match run(Path::new(&data), seed) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("real_input: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The road: a car comes, its plate is read, the boom opens, the committee knows.
+
+use std::time::Duration;
+
+use domain::{Decision, Outcome, Reason};
+use house::{Camera, EMPTY, Gate, Mosquitto, Plan, Scene, Site, alone, wait_for};
+
+const A_WHILE: Duration = Duration::from_secs(15);
+
+/// A resident, a stranger who is then registered, a loop without a plate that the guard answers
+/// for; with real models, a real relay guard, and mosquitto.
+#[test]
+fn residents_go_in_strangers_do_not_and_the_committee_hears_of_each_once() {
+    let _alone = alone();
+    let scene = Scene::new(1);
+    let mut mosquitto = Mosquitto::new().unwrap();
+    mosquitto.start().unwrap();
+    mosquitto.enrol().unwrap();
+    let ear = mosquitto.listen().unwrap();
+    let site = Site::new(&Plan {
+        port: Some(mosquitto.port),
+        barrier: "relay = SIMULATED\npulse = \"300ms\"\nrepeat_gap = \"300ms\"",
+        lane: "trigger = \"both\"\narrival_loop = {}\nleave_after = \"1s\"",
+        camera: "",
+    })
+    .unwrap();
+    site.inputs("arrival_loop:entry 0\n").unwrap();
+    site.register(scene.plate(0)).unwrap();
+    let camera = Camera::start(&site.path("frames"), scene.pictures.clone()).unwrap();
+    let gate = Gate::start(&site).unwrap();
+
+    let visit = |picture: usize, count: usize, meanwhile: &dyn Fn()| {
+        camera.show(picture);
+        std::thread::sleep(Duration::from_millis(600));
+        site.inputs("arrival_loop:entry 1\n").unwrap();
+        std::thread::sleep(Duration::from_millis(2600));
+        meanwhile();
+        camera.show(EMPTY);
+        site.inputs("arrival_loop:entry 0\n").unwrap();
+        assert!(
+            wait_for(A_WHILE, || ear.passages().len() >= count),
+            "passage {count} did not arrive; the gate says:\n{}",
+            gate.log().join("\n")
+        );
+    };
+    visit(1, 1, &|| {});
+    visit(2, 2, &|| {});
+    // Registered while the gate runs: the next time it may pass.
+    site.register(scene.plate(1)).unwrap();
+    visit(2, 3, &|| {});
+    visit(EMPTY, 4, &|| {
+        let answered = site.verb(&["answer", "admit", "--by", "wang"]).unwrap();
+        assert!(answered.status.success(), "{answered:?}");
+        std::thread::sleep(Duration::from_millis(800));
+    });
+
+    std::thread::sleep(Duration::from_secs(1));
+    let passages = ear.passages();
+    let got: Vec<_> = passages
+        .iter()
+        .map(|p| (p.decision.unwrap(), p.reason.unwrap(), p.outcome))
+        .collect();
+    assert_eq!(
+        got,
+        [
+            (Decision::Admit, Reason::Registered, Outcome::Passed),
+            (Decision::Refuse, Reason::NotRegistered, Outcome::TurnedAway),
+            (Decision::Admit, Reason::Registered, Outcome::Passed),
+            (Decision::Admit, Reason::GuardAdmitted, Outcome::Passed),
+        ]
+    );
+    assert_eq!(passages[0].plate.as_ref(), Some(scene.plate(0)));
+    for picture in passages[0].pictures.iter() {
+        assert!(
+            site.path("store/pictures").join(picture).is_file(),
+            "{picture} is missing"
+        );
+    }
+    assert_eq!(passages[0].pictures.len(), 2);
+    let pulses = site.pulses().unwrap();
+    assert_eq!(pulses.len(), 3, "{pulses:?}");
+    assert!(
+        pulses.iter().all(|ms| (200.0..1000.0).contains(ms)),
+        "{pulses:?}"
+    );
+    let (took, good) = gate.stop().unwrap();
+    println!("BAR shutdown: {took:.2?}");
+    assert!(good && took < Duration::from_secs(3), "{took:?}");
+    std::thread::sleep(Duration::from_millis(500));
+    let entries = ear.verify().unwrap();
+    assert!(entries >= 10);
+}
+
+#[test]
+fn a_shadow_lane_decides_and_never_touches_the_relay_and_the_guards_button_does() {
+    let _alone = alone();
+    let scene = Scene::new(2);
+    let mut mosquitto = Mosquitto::new().unwrap();
+    mosquitto.start().unwrap();
+    mosquitto.enrol().unwrap();
+    let ear = mosquitto.listen().unwrap();
+    let site = Site::new(&Plan {
+        port: Some(mosquitto.port),
+        barrier: "relay = SIMULATED\nguard_button = {}",
+        lane: "mode = \"shadow\"\nleave_after = \"1s\"",
+        camera: "",
+    })
+    .unwrap();
+    site.inputs("guard_button 0\n").unwrap();
+    site.register(scene.plate(0)).unwrap();
+    let camera = Camera::start(&site.path("frames"), scene.pictures.clone()).unwrap();
+    let gate = Gate::start(&site).unwrap();
+    camera.show(1);
+    std::thread::sleep(Duration::from_secs(2));
+    camera.show(EMPTY);
+    assert!(
+        wait_for(A_WHILE, || ear.passages().len() == 1),
+        "{}",
+        gate.log().join("\n")
+    );
+    let passage = &ear.passages()[0];
+    assert_eq!(
+        (passage.decision, passage.shadow),
+        (Some(Decision::Admit), true)
+    );
+    assert!(site.pulses().unwrap().is_empty());
+    site.inputs("guard_button 1\n").unwrap();
+    assert!(wait_for(A_WHILE, || site.pulses().unwrap().len() == 1));
+}
