@@ -38,8 +38,9 @@ fn run() -> Result<bool, Failure> {
         let (busy, path) = (Arc::clone(&busy), site.path("busy"));
         std::thread::spawn(move || -> std::io::Result<()> {
             let mut file = std::fs::File::create(path)?;
+            let block = vec![0x5a; 1 << 18];
             while busy.load(Ordering::Relaxed) {
-                file.write_all(&[0x5a; 1 << 18])?;
+                file.write_all(&block)?;
                 file.sync_data()?;
             }
             Ok(())
@@ -53,7 +54,7 @@ fn run() -> Result<bool, Failure> {
         }
         opened = times(&gate).len();
         camera.show(EMPTY);
-        std::thread::sleep(Duration::from_millis(1000));
+        std::thread::sleep(Duration::from_secs(1));
     }
     busy.store(false, Ordering::Relaxed);
     if let Ok(Err(e)) = writer.join() {

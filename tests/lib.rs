@@ -196,7 +196,7 @@ impl Site {
     pub fn new(plan: &Plan<'_>) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("menshen-test-").tempdir()?;
         let site = Self { folder };
-        let at = |name: &str| format!("{:?}", site.path(name));
+        let at = |name: &str| format!("\"{}\"", site.path(name).display());
         let mqtt = plan
             .port
             .map(|port| format!("[mqtt]\nhost = \"127.0.0.1\"\nport = {port}\n"))
@@ -684,20 +684,18 @@ impl Board {
     }
 }
 
-/// Hits of `n` in percent with Wilson's 95 % interval.
-pub fn share(hits: usize, n: usize) -> String {
-    if n == 0 {
+/// Hits of trials in percent, with Wilson's 95 % interval.
+pub fn share(hits: usize, trials: usize) -> String {
+    if trials == 0 {
         return "-".to_owned();
     }
-    let (k, n_) = (hits as f64, n as f64);
-    let (p, z) = (k / n_, 1.96_f64);
-    let d = 1.0 + z * z / n_;
-    let middle = p + z * z / (2.0 * n_);
-    let half = z * (p * (1.0 - p) / n_ + z * z / (4.0 * n_ * n_)).sqrt();
+    let (part, count, z) = (hits as f64 / trials as f64, trials as f64, 1.96_f64);
+    let scale = 100.0 / (1.0 + z * z / count);
+    let middle = part + z * z / (2.0 * count);
+    let half = z * (part * (1.0 - part) / count + z * z / (4.0 * count * count)).sqrt();
+    let (from, to) = (scale * (middle - half), scale * (middle + half));
     format!(
-        "{:.1} % ({hits}/{n}, {:.1} to {:.1})",
-        100.0 * p,
-        100.0 * (middle - half) / d,
-        100.0 * (middle + half) / d
+        "{:.1} % ({hits}/{trials}, {from:.1} to {to:.1})",
+        100.0 * part
     )
 }

@@ -88,8 +88,8 @@ fn run(data: &Path, seed: u64) -> Result<bool, Failure> {
         camera: "",
     })?;
     let list = site.path("cars.csv");
-    let rows: String = registered.iter().map(|p| format!("{p}\n")).collect();
-    std::fs::write(&list, format!("plate\n{rows}"))?;
+    let rows: Vec<&str> = registered.iter().map(PlateNumber::as_str).collect();
+    std::fs::write(&list, format!("plate\n{}\n", rows.join("\n")))?;
     let list = list.display().to_string();
     let done = site.verb(&["registry", "import", "--by", "test", &list])?;
     if !done.status.success() {

@@ -70,7 +70,7 @@ fn residents_go_in_strangers_do_not_and_the_committee_hears_of_each_once() {
         ]
     );
     assert_eq!(passages[0].plate.as_ref(), Some(scene.plate(0)));
-    for picture in passages[0].pictures.iter() {
+    for picture in &passages[0].pictures {
         assert!(
             site.path("store/pictures").join(picture).is_file(),
             "{picture} is missing"
