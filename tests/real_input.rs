@@ -84,7 +84,7 @@ fn run(data: &Path, seed: u64) -> Result<bool, Failure> {
     let site = Site::new(&Plan {
         port: Some(mosquitto.port),
         barrier: "relay = SIMULATED\npulse = \"200ms\"\nrepeat_gap = \"300ms\"",
-        lane: "leave_after = \"500ms\"\ndecide_within = \"1s\"\nask_for = \"1s\"",
+        lane: "leave_after = \"500ms\"\ndecide_within = \"1s\"\nask_for = \"5s\"",
         camera: "",
     })?;
     let list = site.path("cars.csv");

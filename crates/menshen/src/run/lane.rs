@@ -7,7 +7,7 @@
 //!
 //! The thread owns its recogniser and tracker and carries data between the pure parts. Nothing
 //! in it waits for a disk or a network. If it panics it is started again alone, by
-//! [`super::House`].
+//! [`super::supervise::LaneKeeper`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -98,13 +98,9 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 /// A peer that is silent for this long is gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The socket's place for a store folder: `/run/menshen` where systemd made one, else beside
-/// the store.
+/// The socket's place: beside the store, so that every verb finds it from the configuration.
 pub(crate) fn path_for(store: &Path) -> PathBuf {
-    match std::env::var_os("RUNTIME_DIRECTORY") {
-        Some(folder) => PathBuf::from(folder).join("menshen.sock"),
-        None => store.join("menshen.sock"),
-    }
+    store.join("menshen.sock")
 }
 
 /// Listens at `path` on a thread of its own until the process ends.
