@@ -82,6 +82,9 @@ pub enum LedgerError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Reserve {
     upto: u64,
+    /// Numbers up to here were durable when this was written. Beyond it a killed process may
+    /// have reserved numbers for entries that never reached the disk and were never sent.
+    durable: u64,
     acked: u64,
     head: Digest,
     registry_version: u64,
@@ -90,6 +93,7 @@ struct Reserve {
 impl Reserve {
     const NONE: Self = Self {
         upto: 0,
+        durable: 0,
         acked: 0,
         head: Digest::START,
         registry_version: 0,
@@ -187,15 +191,14 @@ impl Ledger {
         let (mut journal, found) = Journal::open(Arc::clone(&store), after)?;
         alarms.extend(found.into_iter().map(|r| alarm("journal-damaged", r)));
         let fresh = journal.end() == after && reserve.upto > 0;
-        // The reserve was written when its last `RESERVED` numbers were still unused.
-        let fell_back = !fresh && journal.end().seq < reserve.upto.saturating_sub(RESERVED);
+        let fell_back = !fresh && journal.end().seq < reserve.durable;
         if fell_back {
             alarms.push(alarm(
                 "journal-fell-back",
                 format!(
                     "the journal ends at {}, but numbers up to {} were in use before: the disk lost what it had acknowledged, or an old copy of the store was put back; check the disk",
                     journal.end().seq,
-                    reserve.upto.saturating_sub(RESERVED)
+                    reserve.durable
                 ),
             ));
             journal.skip_to(reserve.upto);
@@ -466,6 +469,7 @@ impl Ledger {
         }
         let reserve = Reserve {
             upto: end.seq + RESERVED,
+            durable: self.journal.synced(),
             acked: self.journal.acknowledged(),
             head: end.head,
             registry_version: self.reserve.registry_version,
@@ -667,6 +671,7 @@ mod tests {
         let mut stamps = counter();
         let end = Reserve {
             upto: 5000,
+            durable: 5000 - RESERVED,
             acked: 3000,
             head: Digest::START,
             registry_version: 0,
