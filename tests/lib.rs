@@ -62,6 +62,80 @@ pub fn program() -> Result<PathBuf, Failure> {
     Ok(PROGRAM.get_or_init(|| path).clone())
 }
 
+/// Whether something that Debian packages bring is missing here, so that a test cannot run. It
+/// says so loudly.
+///
+/// # Panics
+/// If something is missing where `CI` is set: there nothing may be left out.
+pub fn cannot_run(needs: &[Need]) -> bool {
+    let missing: Vec<_> = needs.iter().filter(|need| !need.is_there()).collect();
+    if missing.is_empty() {
+        return false;
+    }
+    let packages: Vec<_> = missing.iter().map(|need| need.packages()).collect();
+    let packages = packages.join(" ");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "parts are missing, and CI is set; apt-get install {packages}"
+    );
+    eprintln!("\n*** NOT TESTED: parts are missing; apt-get install {packages} ***\n");
+    true
+}
+
+/// A real part that is not ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The broker and its clients.
+    Mosquitto,
+    /// The decoder and encoder of video.
+    Ffmpeg,
+    /// GStreamer's RTSP server with both encoders.
+    RtspServer,
+}
+
+impl Need {
+    fn packages(self) -> &'static str {
+        match self {
+            Self::Mosquitto => "mosquitto mosquitto-clients",
+            Self::Ffmpeg => "ffmpeg",
+            Self::RtspServer => {
+                "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base \
+                 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
+            }
+        }
+    }
+
+    fn is_there(self) -> bool {
+        let starts = |program: &str, args: &[&str]| {
+            Command::new(program)
+                .args(args)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+        };
+        match self {
+            // Its exit status says nothing when it only prints its help.
+            Self::Mosquitto => {
+                Path::new(MOSQUITTO).exists() && starts("mosquitto_sub", &["--help"]).is_ok()
+            }
+            Self::Ffmpeg => starts("ffmpeg", &["-version"]).is_ok_and(|s| s.success()),
+            Self::RtspServer => {
+                let import = "import gi; gi.require_version('GstRtspServer', '1.0'); \
+                              from gi.repository import Gst, GstRtspServer; Gst.init(None); \
+                              assert Gst.ElementFactory.find('x264enc'); \
+                              assert Gst.ElementFactory.find('x265enc')";
+                starts(PYTHON, &["-c", import]).is_ok_and(|s| s.success())
+            }
+        }
+    }
+}
+
+/// Debian's own interpreter, because its GStreamer packages belong to it.
+pub const PYTHON: &str = "/usr/bin/python3";
+/// Where Debian puts the broker; not on everybody's PATH.
+const MOSQUITTO: &str = "/usr/sbin/mosquitto";
+
 /// A loopback port that is free now.
 ///
 /// # Errors
@@ -131,6 +205,7 @@ pub const EMPTY: usize = 0;
 /// gate: a killed one leaves it in the middle of a picture.
 pub struct Camera {
     showing: Arc<AtomicUsize>,
+    fifo: PathBuf,
 }
 
 impl Camera {
@@ -155,7 +230,25 @@ impl Camera {
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
         });
-        Ok(Self { showing })
+        Ok(Self {
+            showing,
+            fifo: fifo.to_owned(),
+        })
+    }
+
+    /// Throws away, for half a second, what a killed gate left unread: a whole picture may wait
+    /// there, and would be a fresh one to the next gate.
+    ///
+    /// # Errors
+    /// If the FIFO cannot be read.
+    pub fn drain(&self) -> Result<(), Failure> {
+        let mut unread = File::open(&self.fifo)?;
+        let until = Instant::now() + Duration::from_millis(500);
+        let mut bytes = vec![0; 1 << 20];
+        while Instant::now() < until {
+            unread.read_exact(&mut bytes)?;
+        }
+        Ok(())
     }
 
     /// Shows a picture from the next frame on.
@@ -436,7 +529,7 @@ impl Mosquitto {
     /// # Errors
     /// If mosquitto is not installed or does not listen.
     pub fn start(&mut self) -> Result<(), Failure> {
-        let child = Command::new("/usr/sbin/mosquitto")
+        let child = Command::new(MOSQUITTO)
             .arg("-c")
             .arg(self.folder.path().join("mosquitto.conf"))
             .stdout(Stdio::null())
@@ -465,6 +558,33 @@ impl Mosquitto {
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// kill -9: whatever it had not written down is gone.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn kill(&mut self) -> Result<(), Failure> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// The retained payload of a topic below `menshen/test/gate`; none if there is none within
+    /// two seconds.
+    ///
+    /// # Errors
+    /// If `mosquitto_sub` cannot be started.
+    pub fn retained(&self, topic: &str) -> Result<Option<String>, Failure> {
+        let out = self
+            .client("mosquitto_sub")
+            .args(["-C", "1", "-W", "2", "--retained-only", "-t"])
+            .arg(format!("menshen/test/gate/{topic}"))
+            .output()?;
+        let text = String::from_utf8_lossy(&out.stdout).trim().to_owned();
+        Ok((!text.is_empty()).then_some(text))
     }
 
     fn client(&self, program: &str) -> Command {
@@ -665,6 +785,11 @@ impl Board {
         })
     }
 
+    /// Whether the last thing that the board was told is to release.
+    pub fn is_off(&self) -> bool {
+        lock(&self.edges).last().is_none_or(|(_, on)| !on)
+    }
+
     /// When the relay was energised and for how long; one that still is counts to now.
     pub fn pulses(&self) -> Vec<(Instant, Duration)> {
         let mut pulses = Vec::new();
@@ -693,7 +818,7 @@ pub fn share(hits: usize, trials: usize) -> String {
     let scale = 100.0 / (1.0 + z * z / count);
     let middle = part + z * z / (2.0 * count);
     let half = z * (part * (1.0 - part) / count + z * z / (4.0 * count * count)).sqrt();
-    let (from, to) = (scale * (middle - half), scale * (middle + half));
+    let (from, to) = ((scale * (middle - half)).max(0.0), scale * (middle + half));
     format!(
         "{:.1} % ({hits}/{trials}, {from:.1} to {to:.1})",
         100.0 * part

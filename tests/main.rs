@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod broker;
+mod cameras;
+mod commands;
 mod crashes;
 mod road;

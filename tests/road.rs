@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use domain::{Decision, Outcome, Reason};
-use house::{Camera, EMPTY, Gate, Mosquitto, Plan, Scene, Site, alone, wait_for};
+use house::{Camera, EMPTY, Gate, Mosquitto, Need, Plan, Scene, Site, alone, cannot_run, wait_for};
+use sim::street::Role;
 
 const A_WHILE: Duration = Duration::from_secs(15);
 
@@ -11,6 +12,9 @@ const A_WHILE: Duration = Duration::from_secs(15);
 /// for; with real models, a real relay guard, and mosquitto.
 #[test]
 fn residents_go_in_strangers_do_not_and_the_committee_hears_of_each_once() {
+    if cannot_run(&[Need::Mosquitto]) {
+        return;
+    }
     let _alone = alone();
     let scene = Scene::new(1);
     let mut mosquitto = Mosquitto::new().unwrap();
@@ -93,6 +97,9 @@ fn residents_go_in_strangers_do_not_and_the_committee_hears_of_each_once() {
 
 #[test]
 fn a_shadow_lane_decides_and_never_touches_the_relay_and_the_guards_button_does() {
+    if cannot_run(&[Need::Mosquitto]) {
+        return;
+    }
     let _alone = alone();
     let scene = Scene::new(2);
     let mut mosquitto = Mosquitto::new().unwrap();
@@ -126,4 +133,72 @@ fn a_shadow_lane_decides_and_never_touches_the_relay_and_the_guards_button_does(
     assert!(site.pulses().unwrap().is_empty());
     site.inputs("guard_button 1\n").unwrap();
     assert!(wait_for(A_WHILE, || site.pulses().unwrap().len() == 1));
+}
+
+/// The neighbour's plate differs from the resident's in one character; the last one is nobody.
+#[test]
+fn a_neighbour_stays_out_at_the_entry_and_everybody_gets_out_at_the_exit() {
+    if cannot_run(&[Need::Mosquitto]) {
+        return;
+    }
+    let _alone = alone();
+    let scene = Scene::new(11);
+    let neighbour = scene
+        .script
+        .vehicles
+        .iter()
+        .position(|v| v.role == Role::Neighbour)
+        .unwrap();
+    let mut mosquitto = Mosquitto::new().unwrap();
+    mosquitto.start().unwrap();
+    mosquitto.enrol().unwrap();
+    for (direction, decision, reason, openings) in [
+        ("entry", Decision::Refuse, Reason::NotRegistered, 0),
+        ("exit", Decision::Admit, Reason::ExitOpen, 1),
+    ] {
+        let ear = mosquitto.listen().unwrap();
+        let site = Site::new(&Plan {
+            port: Some(mosquitto.port),
+            barrier: "relay = SIMULATED\npulse = \"300ms\"",
+            lane: &format!("direction = \"{direction}\"\nleave_after = \"1s\""),
+            camera: "",
+        })
+        .unwrap();
+        site.register(scene.plate(0)).unwrap();
+        let camera = Camera::start(&site.path("frames"), scene.pictures.clone()).unwrap();
+        let gate = Gate::start(&site).unwrap();
+        camera.show(1 + neighbour);
+        std::thread::sleep(Duration::from_millis(2500));
+        camera.show(EMPTY);
+        assert!(
+            wait_for(A_WHILE, || ear.passages().len() == 1),
+            "{}",
+            gate.log().join("\n")
+        );
+        let passage = &ear.passages()[0];
+        assert_eq!(
+            (passage.decision, passage.reason, passage.plate.as_ref()),
+            (Some(decision), Some(reason), Some(scene.plate(neighbour)))
+        );
+        assert_eq!(site.pulses().unwrap().len(), openings);
+        for (topic, word) in [
+            ("bridge/state", "online"),
+            ("lane/entry/camera", "\"online\""),
+            ("barrier/main", "\"state\""),
+            ("bridge/info", "\"entry\""),
+        ] {
+            let state = mosquitto.retained(topic).unwrap();
+            assert!(
+                state.as_ref().is_some_and(|s| s.contains(word)),
+                "{topic}: {state:?}"
+            );
+        }
+        assert!(mosquitto.retained("lane/entry/passage").unwrap().is_none());
+        assert!(gate.stop().unwrap().1);
+        assert_eq!(
+            mosquitto.retained("bridge/state").unwrap().as_deref(),
+            Some("offline")
+        );
+        ear.verify().unwrap();
+    }
 }
