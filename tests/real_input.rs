@@ -71,19 +71,10 @@ fn scenes(data: &Path) -> Result<Vec<Shown>, Failure> {
     Ok(shown)
 }
 
-fn run(data: &Path, seed: u64) -> Result<bool, Failure> {
-    let shown = scenes(data)?;
-    let mut plates: Vec<PlateNumber> = shown.iter().flat_map(|s| s.plates.clone()).collect();
-    plates.sort();
-    plates.dedup();
-    plates.shuffle(&mut StdRng::seed_from_u64(seed));
-    let registered: HashSet<PlateNumber> = plates[..plates.len() / 2].iter().cloned().collect();
-    let mut mosquitto = Mosquitto::new()?;
-    mosquitto.start()?;
-    mosquitto.enrol()?;
-    let ear = mosquitto.listen()?;
+/// A gate whose register holds these plates.
+fn site_of(registered: &HashSet<PlateNumber>, port: u16) -> Result<Site, Failure> {
     let site = Site::new(&Plan {
-        port: Some(mosquitto.port),
+        port: Some(port),
         barrier: "relay = SIMULATED\npulse = \"200ms\"\nrepeat_gap = \"300ms\"",
         lane: "leave_after = \"500ms\"\ndecide_within = \"1s\"\nask_for = \"5s\"",
         camera: "",
@@ -96,6 +87,21 @@ fn run(data: &Path, seed: u64) -> Result<bool, Failure> {
     if !done.status.success() {
         return Err(String::from_utf8_lossy(&done.stderr).into_owned().into());
     }
+    Ok(site)
+}
+
+fn run(data: &Path, seed: u64) -> Result<bool, Failure> {
+    let shown = scenes(data)?;
+    let mut plates: Vec<PlateNumber> = shown.iter().flat_map(|s| s.plates.clone()).collect();
+    plates.sort();
+    plates.dedup();
+    plates.shuffle(&mut StdRng::seed_from_u64(seed));
+    let registered: HashSet<PlateNumber> = plates[..plates.len() / 2].iter().cloned().collect();
+    let mut mosquitto = Mosquitto::new()?;
+    mosquitto.start()?;
+    mosquitto.enrol()?;
+    let ear = mosquitto.listen()?;
+    let site = site_of(&registered, mosquitto.port)?;
     let grey = [b"P6\n1280 720\n255\n".to_vec(), vec![90; 1280 * 720 * 3]].concat();
     let pictures = std::iter::once(grey)
         .chain(shown.iter().map(|s| s.ppm.clone()))
