@@ -12,9 +12,7 @@ fn a_run_without_broker_arrives_whole_late_and_in_order_once_it_returns() {
     }
     let _alone = alone();
     let scene = Scene::new(3);
-    let mut mosquitto = Mosquitto::new().unwrap();
-    mosquitto.start().unwrap();
-    mosquitto.enrol().unwrap();
+    let mut mosquitto = Mosquitto::running().unwrap();
     mosquitto.stop().unwrap();
     let site = Site::new(&Plan {
         port: Some(mosquitto.port),
@@ -61,9 +59,7 @@ fn a_broker_that_is_killed_in_the_middle_costs_no_event() {
     }
     let _alone = alone();
     let scene = Scene::new(10);
-    let mut mosquitto = Mosquitto::new().unwrap();
-    mosquitto.start().unwrap();
-    mosquitto.enrol().unwrap();
+    let mut mosquitto = Mosquitto::running().unwrap();
     // So that the listener's subscription is on the disk, whatever is killed later.
     mosquitto.stop().unwrap();
     mosquitto.start().unwrap();

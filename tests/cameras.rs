@@ -90,9 +90,7 @@ fn resident_comes_by_network(codec: &str, cuts: usize) {
     }
     let _alone = alone();
     let scene = Scene::new(5);
-    let mut mosquitto = Mosquitto::new().unwrap();
-    mosquitto.start().unwrap();
-    mosquitto.enrol().unwrap();
+    let mosquitto = Mosquitto::running().unwrap();
     let ear = mosquitto.listen().unwrap();
     let port = free_port().unwrap();
     let site = Site::new(&Plan {
@@ -185,9 +183,7 @@ fn pictures_that_are_none_are_named_and_the_resident_among_them_comes_in() {
     }
     let _alone = alone();
     let scene = Scene::new(6);
-    let mut mosquitto = Mosquitto::new().unwrap();
-    mosquitto.start().unwrap();
-    mosquitto.enrol().unwrap();
+    let mosquitto = Mosquitto::running().unwrap();
     let ear = mosquitto.listen().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let site = Site::new(&Plan {

@@ -28,9 +28,7 @@ fn kill_9_at_random_moments_loses_nothing_and_moves_nothing() {
     let _alone = alone();
     let scene = Scene::new(4);
     let board = Board::new().unwrap();
-    let mut mosquitto = Mosquitto::new().unwrap();
-    mosquitto.start().unwrap();
-    mosquitto.enrol().unwrap();
+    let mosquitto = Mosquitto::running().unwrap();
     let ear = mosquitto.listen().unwrap();
     let barrier = format!(
         "relay = {{ driver = \"serial\", port = {:?} }}\nrepeat_gap = \"300ms\"",

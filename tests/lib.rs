@@ -524,6 +524,17 @@ impl Mosquitto {
         })
     }
 
+    /// One that runs, with the listener enrolled.
+    ///
+    /// # Errors
+    /// If a part is not installed or does not start.
+    pub fn running() -> Result<Self, Failure> {
+        let mut mosquitto = Self::new()?;
+        mosquitto.start()?;
+        mosquitto.enrol()?;
+        Ok(mosquitto)
+    }
+
     /// Starts it and waits until it listens.
     ///
     /// # Errors

@@ -97,9 +97,7 @@ fn run(data: &Path, seed: u64) -> Result<bool, Failure> {
     plates.dedup();
     plates.shuffle(&mut StdRng::seed_from_u64(seed));
     let registered: HashSet<PlateNumber> = plates[..plates.len() / 2].iter().cloned().collect();
-    let mut mosquitto = Mosquitto::new()?;
-    mosquitto.start()?;
-    mosquitto.enrol()?;
+    let mosquitto = Mosquitto::running()?;
     let ear = mosquitto.listen()?;
     let site = site_of(&registered, mosquitto.port)?;
     let grey = [b"P6\n1280 720\n255\n".to_vec(), vec![90; 1280 * 720 * 3]].concat();

@@ -17,9 +17,7 @@ fn residents_go_in_strangers_do_not_and_the_committee_hears_of_each_once() {
     }
     let _alone = alone();
     let scene = Scene::new(1);
-    let mut mosquitto = Mosquitto::new().unwrap();
-    mosquitto.start().unwrap();
-    mosquitto.enrol().unwrap();
+    let mosquitto = Mosquitto::running().unwrap();
     let ear = mosquitto.listen().unwrap();
     let site = Site::new(&Plan {
         port: Some(mosquitto.port),
@@ -102,9 +100,7 @@ fn a_shadow_lane_decides_and_never_touches_the_relay_and_the_guards_button_does(
     }
     let _alone = alone();
     let scene = Scene::new(2);
-    let mut mosquitto = Mosquitto::new().unwrap();
-    mosquitto.start().unwrap();
-    mosquitto.enrol().unwrap();
+    let mosquitto = Mosquitto::running().unwrap();
     let ear = mosquitto.listen().unwrap();
     let site = Site::new(&Plan {
         port: Some(mosquitto.port),
@@ -149,9 +145,7 @@ fn a_neighbour_stays_out_at_the_entry_and_everybody_gets_out_at_the_exit() {
         .iter()
         .position(|v| v.role == Role::Neighbour)
         .unwrap();
-    let mut mosquitto = Mosquitto::new().unwrap();
-    mosquitto.start().unwrap();
-    mosquitto.enrol().unwrap();
+    let mosquitto = Mosquitto::running().unwrap();
     for (direction, decision, reason, openings) in [
         ("entry", Decision::Refuse, Reason::NotRegistered, 0),
         ("exit", Decision::Admit, Reason::ExitOpen, 1),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use domain::{Decision, Entry, Event, PassageRecord, PlateNumber};
 use gate::line::Line;
+use gate::relay::simulated::write_inputs;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -345,11 +346,8 @@ impl World {
         }
         if self.street.arrival_loop() != self.loop_occupied {
             self.loop_occupied = self.street.arrival_loop();
-            let level = u8::from(self.loop_occupied);
-            let part = self.inputs.with_extension("part");
             let line = Line::ArrivalLoop("entry".to_owned());
-            std::fs::write(&part, format!("{line} {level}\n"))?;
-            std::fs::rename(&part, &self.inputs)?;
+            write_inputs(&self.inputs, &[(line, self.loop_occupied)])?;
         }
         Ok(())
     }

@@ -10,20 +10,20 @@ use domain::Monotonic;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use vision::source::{Clock as _, SystemClock};
 
 use crate::config::{House, Trusted};
 
 /// The monotonic clock, which relay guards and cameras read too.
 pub(crate) fn monotonic() -> Monotonic {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Monotonic::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    SystemClock.now()
 }
 
 /// Both clocks at this instant.
 pub(crate) fn now() -> Now {
     Now {
         monotonic: monotonic(),
-        wall: Timestamp::now(),
+        wall: SystemClock.wall(),
     }
 }
 
