@@ -5,8 +5,9 @@
 //! ([`domain::reading::Matrix::agreement`]) and whose place they could have come from:
 //!
 //! - Near the place where the vehicle was last seen, a reading belongs to it unless the
-//!   characters clearly differ. So a hard frame does not split a vehicle, and a second car nose
-//!   to tail, in the very place of the first, does not join it.
+//!   characters clearly differ: in most places if it is where the vehicle was a moment ago. So
+//!   hard frames do not split a vehicle, and a second car nose to tail, in the very place of the
+//!   first, does not join it.
 //! - Elsewhere, or after a gap, it belongs to it only if the characters clearly agree. So a car
 //!   that backs away and returns within [`Settings::rejoin`] is still the same one.
 //!
@@ -41,6 +42,14 @@ impl Default for Settings {
 const NEAR_LIMIT: f32 = -7.0;
 /// The same for a reading elsewhere or after a gap.
 const FAR_LIMIT: f32 = -3.0;
+/// The same for a reading in the very place where a vehicle was a moment ago. No other vehicle
+/// can have got there meanwhile; but a distant plate is sometimes misread in two or three
+/// places with confidence, and that must not make a second vehicle of it. A different plate
+/// differs nearly everywhere.
+const SAME_PLACE_LIMIT: f32 = -25.0;
+/// How long a moment is, and how far the same place reaches, in plate widths.
+const MOMENT: Duration = Duration::from_millis(500);
+const SAME_PLACE: f32 = 0.7;
 /// Movement, in plate widths, that ends standing still.
 const MOVED: f32 = 0.35;
 /// A vehicle is expected near its last place for this long.
@@ -156,8 +165,14 @@ impl Tracker {
                 // A car at walking pace moves its plate by about two widths a second.
                 let reach = 0.7 + 2.5 * gone.as_secs_f32();
                 let near = gone <= NEAR_FOR && apart <= reach;
+                let same_place = gone <= MOMENT && apart <= SAME_PLACE;
+                let limit = match (same_place, near) {
+                    (true, _) => SAME_PLACE_LIMIT,
+                    (false, true) => NEAR_LIMIT,
+                    (false, false) => FAR_LIMIT,
+                };
                 let agreement = sighting.matrix.agreement(&reading.matrix);
-                if agreement > if near { NEAR_LIMIT } else { FAR_LIMIT } {
+                if agreement > limit {
                     pairs.push((agreement - apart.min(4.0) * 0.25, t, r));
                 }
             }
@@ -270,6 +285,23 @@ mod tests {
             last.iter().map(text).collect::<Vec<_>>(),
             ["苏E12345", "沪AK7788"]
         );
+    }
+
+    #[test]
+    fn a_car_that_backs_away_and_is_misread_from_afar_stays_one_vehicle() {
+        let mut tracker = tracker();
+        let mut last = Vec::new();
+        for f in 0..40 {
+            let shown = if f >= 30 && f % 3 > 0 {
+                "苏E1UK45"
+            } else {
+                "苏E12345"
+            };
+            let width = 160.0 - f as f32 * 2.5;
+            let (x, y) = (500.0 + f as f32 * 3.0, 400.0 - f as f32 * 6.0);
+            last = tracker.observe(at(f), &[reading(shown, 0.95, x, y, width)]);
+        }
+        assert_eq!(last.iter().map(text).collect::<Vec<_>>(), ["苏E12345"]);
     }
 
     #[test]
