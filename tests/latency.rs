@@ -77,6 +77,17 @@ fn run() -> Result<bool, Failure> {
         at(0.99),
         at(1.0)
     );
+    for stage in ["waited_us=", "detect_us=", "read_us="] {
+        let mut ms = figures(&gate, stage);
+        ms.sort_by(f64::total_cmp);
+        let at = |p: f64| ms[((ms.len() - 1) as f64 * p).round() as usize];
+        println!(
+            "  of which {stage:10} p50 {:.1}, p90 {:.1}, p99 {:.1} ms",
+            at(0.5),
+            at(0.9),
+            at(0.99)
+        );
+    }
     // Others who use the machine lengthen every figure; this says whether there were any.
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
         println!("load of the machine at the end: {}", load.trim());
@@ -95,12 +106,17 @@ fn run() -> Result<bool, Failure> {
     Ok(at(0.99) <= P99_MS)
 }
 
-/// The daemon's own measurements, from its log, in milliseconds.
+/// From frame to relay by the daemon's own measurement, in milliseconds.
 fn times(gate: &Gate) -> Vec<f64> {
+    figures(gate, "took_us=")
+}
+
+/// One figure of each opening, from the daemon's log, in milliseconds.
+fn figures(gate: &Gate, name: &str) -> Vec<f64> {
     gate.log()
         .iter()
         .filter_map(|line| {
-            line.split("took_us=")
+            line.split(name)
                 .nth(1)?
                 .split_whitespace()
                 .next()?

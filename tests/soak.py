@@ -60,6 +60,16 @@ def resident(pid):
     return memory, descriptors
 
 
+def shares(pid):
+    """(name, KiB resident) of each process of the family."""
+    for one in family(pid):
+        try:
+            status = Path(f"/proc/{one}/status").read_text()
+            yield status.split()[1], int(status.split("VmRSS:")[1].split()[0])
+        except (OSError, IndexError, ValueError):
+            continue
+
+
 class Site:
     """A gate with an RTSP camera and a broker, all real."""
 
@@ -139,7 +149,13 @@ def memory(site, minutes):
         if site.gate.poll() is not None:
             sys.exit("the gate ended; its log is in " + str(site.folder))
         samples.append(resident(site.gate.pid))
-        print(f"{minute:3} min {samples[-1][0] / 1024:7.1f} MiB {samples[-1][1]} descriptors", flush=True)
+        store = sum(f.stat().st_size for f in (site.folder / "store" / "sled").rglob("*") if f.is_file())
+        each = ", ".join(f"{name} {kib / 1024:.1f}" for name, kib in shares(site.gate.pid))
+        print(
+            f"{minute:3} min {samples[-1][0] / 1024:7.1f} MiB ({each}) "
+            f"{samples[-1][1]} descriptors, store {store / 2**20:.1f} MiB",
+            flush=True,
+        )
     late = samples[min(10, minutes // 2):]
     sizes = [s[0] for s in late]
     growth = 100 * (max(sizes) - min(sizes)) / sizes[0]

@@ -199,7 +199,7 @@ fn surroundings(house: &House) -> Vec<Finding> {
     findings.extend(relative("store.folder".to_owned(), &house.store.folder));
     findings.extend(writable(&house.store.folder));
     if let Some(folder) = &house.models.folder {
-        for name in ["plate_finder.toml", "plate_reader.toml"] {
+        for name in vision::models::MANIFESTS {
             if !folder.join(name).is_file() {
                 findings.push((
                     Severity::Error,

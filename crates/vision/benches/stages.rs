@@ -24,14 +24,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let models = Models::embedded()?;
     println!(
         "{:34} {:9.2?}",
-        "load and optimise both models",
+        "load and optimise the models",
         start.elapsed()
     );
     let mut full = Recogniser::new(&models, Options::default())?;
     let mut once = Recogniser::new(
         &models,
         Options {
-            closer_look: false,
+            closer_looks: 0,
             ..Options::default()
         },
     )?;
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         black_box(once.detect(&frame)?);
         Ok(())
     })?;
-    measure("detect, with closer looks", || {
+    measure("detect, with exact corners", || {
         black_box(full.detect(&frame)?);
         Ok(())
     })?;

@@ -1,4 +1,4 @@
-//! Compares both networks' outputs with recorded ones.
+//! Compares the finder's and the reader's outputs with recorded ones.
 //!
 //! ```text
 //! cargo run --release -p vision --example check_tensors -- ../shared/lab/weights/check.npz

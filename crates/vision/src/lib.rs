@@ -7,7 +7,7 @@
 //!
 //! - [`source`]: cameras of every sort behind one trait; the latest frame wins.
 //! - [`models`]: the ONNX files, their manifests, and the only code that speaks to tract.
-//! - [`recognise`]: one frame to readings: detect, look closer, rectify, read.
+//! - [`recognise`]: one frame to readings: detect, find the exact corners, rectify, read.
 //! - [`tracker`]: readings of one vehicle over frames, as a pure state machine.
 //! - [`picture`]: picture files to frames, with limits that a hostile file cannot pass.
 //!

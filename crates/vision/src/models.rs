@@ -1,10 +1,9 @@
-//! The two networks: loaded, checked against their manifests, and run.
+//! The three networks: loaded, checked against their manifests, and run.
 //!
 //! ```text
-//! plate_finder.toml ─┐                      ┌─► finder      frame  ──► cells with corners
-//! plate_finder.onnx ─┤ parse, SHA-256,      │
-//! plate_reader.toml ─┤ shapes, optimise ────┼─► closer look view   ──► cells with corners
-//! plate_reader.onnx ─┘ (once, at start)     └─► reader      plate  ──► characters, looks
+//! plate_finder.toml  + .onnx ─┐ parse, SHA-256,   ┌─► finder   frame ──► cells, rough corners
+//! plate_corners.toml + .onnx ─┤ shapes, optimise ─┼─► corners  view  ──► exact corners
+//! plate_reader.toml  + .onnx ─┘ (once, at start)  └─► reader   plate ──► characters, looks
 //! ```
 //!
 //! [`Models`] is made once and shared; each thread that recognises takes its own [`Runners`],
@@ -22,8 +21,8 @@ use std::sync::Arc;
 use domain::Alphabet;
 use sha2::{Digest, Sha256};
 
-use manifest::Output;
-pub use manifest::{Cells, CloserLook, FinderManifest, Look, ReaderManifest};
+pub use manifest::{Cells, CornersManifest, FinderManifest, Look, ReaderManifest};
+use manifest::{Input, Output};
 pub use network::Answer;
 use network::{Network, Runner};
 
@@ -32,7 +31,7 @@ use network::{Network, Runner};
 pub enum ModelError {
     /// A file is missing or unreadable.
     #[error(
-        "cannot read {path}: {source}; a folder of models holds plate_finder.toml, plate_reader.toml and the .onnx files they name"
+        "cannot read {path}: {source}; a folder of models holds plate_finder.toml, plate_corners.toml, plate_reader.toml and the .onnx files they name"
     )]
     File {
         /// The file.
@@ -78,7 +77,7 @@ pub enum ModelError {
     },
 }
 
-/// Both networks, checked and optimised; cheap to clone, shared between threads.
+/// The networks, checked and optimised; cheap to clone, shared between threads.
 #[derive(Debug, Clone)]
 pub struct Models {
     inner: Arc<Inner>,
@@ -87,18 +86,20 @@ pub struct Models {
 #[derive(Debug)]
 struct Inner {
     finder_manifest: FinderManifest,
+    corners_manifest: CornersManifest,
     reader_manifest: ReaderManifest,
     alphabet: Alphabet,
     finder: Network,
-    closer: Network,
+    corners: Network,
     reader: Network,
 }
 
-/// The four files, whether from a folder or from the program itself.
-struct Files<'a> {
-    finder_toml: &'a str,
-    reader_toml: &'a str,
-}
+/// The manifests of a folder of models.
+pub const MANIFESTS: [&str; 3] = [
+    "plate_finder.toml",
+    "plate_corners.toml",
+    "plate_reader.toml",
+];
 
 impl Models {
     /// The models that were built into this program.
@@ -106,101 +107,50 @@ impl Models {
     /// # Errors
     /// [`ModelError`], if the program was built from files that do not belong together.
     pub fn embedded() -> Result<Self, ModelError> {
-        let files = Files {
-            finder_toml: include_str!("../../../models/plate_finder.toml"),
-            reader_toml: include_str!("../../../models/plate_reader.toml"),
-        };
-        Self::from_files(&files, "(built in)/", |name| match name {
-            "plate_finder.onnx" => Ok(include_bytes!("../../../models/plate_finder.onnx").to_vec()),
-            "plate_reader.onnx" => Ok(include_bytes!("../../../models/plate_reader.onnx").to_vec()),
-            _ => Err(std::io::ErrorKind::NotFound.into()),
+        Self::from_files("(built in)/", |name| {
+            let bytes: &[u8] = match name {
+                "plate_finder.toml" => include_bytes!("../../../models/plate_finder.toml"),
+                "plate_finder.onnx" => include_bytes!("../../../models/plate_finder.onnx"),
+                "plate_corners.toml" => include_bytes!("../../../models/plate_corners.toml"),
+                "plate_corners.onnx" => include_bytes!("../../../models/plate_corners.onnx"),
+                "plate_reader.toml" => include_bytes!("../../../models/plate_reader.toml"),
+                "plate_reader.onnx" => include_bytes!("../../../models/plate_reader.onnx"),
+                _ => return Err(std::io::ErrorKind::NotFound.into()),
+            };
+            Ok(bytes.to_vec())
         })
     }
 
-    /// The models of a folder: `plate_finder.toml`, `plate_reader.toml` and the files they name.
+    /// The models of a folder: [`MANIFESTS`] and the files they name.
     ///
     /// # Errors
     /// [`ModelError`] names the file, what is wrong with it and the cure.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        let manifest = |name: &str| {
-            let path = folder.join(name);
-            std::fs::read_to_string(&path).map_err(|source| ModelError::File {
-                path: path.display().to_string(),
-                source,
-            })
-        };
-        let (finder_toml, reader_toml) = (
-            manifest("plate_finder.toml")?,
-            manifest("plate_reader.toml")?,
-        );
-        let files = Files {
-            finder_toml: &finder_toml,
-            reader_toml: &reader_toml,
-        };
         let place = folder.join("").display().to_string();
-        Self::from_files(&files, &place, |name| std::fs::read(folder.join(name)))
+        Self::from_files(&place, |name| std::fs::read(folder.join(name)))
     }
 
     fn from_files(
-        files: &Files<'_>,
         place: &str,
         read: impl Fn(&str) -> std::io::Result<Vec<u8>>,
     ) -> Result<Self, ModelError> {
-        let refuse = |file: &'static str| {
-            move |reason| ModelError::Manifest {
-                path: format!("{place}{file}"),
-                reason,
-            }
-        };
-        let finder_manifest =
-            FinderManifest::parse(files.finder_toml).map_err(refuse("plate_finder.toml"))?;
-        let (reader_manifest, alphabet) =
-            ReaderManifest::parse(files.reader_toml).map_err(refuse("plate_reader.toml"))?;
-
-        let open = |file: &str, sha256: &str| {
-            let path = format!("{place}{file}");
-            let bytes = read(file).map_err(|source| ModelError::File {
-                path: path.clone(),
-                source,
-            })?;
-            let found = hex::encode(Sha256::digest(&bytes));
-            if found.eq_ignore_ascii_case(sha256) {
-                Ok(bytes)
-            } else {
-                Err(ModelError::Checksum {
-                    path,
-                    expected: sha256.to_owned(),
-                    found,
-                })
-            }
-        };
-        let finder_onnx = open(&finder_manifest.file, &finder_manifest.sha256)?;
-        let reader_onnx = open(&reader_manifest.file, &reader_manifest.sha256)?;
-
-        let build = |file: &str, onnx: &[u8], input, shape, outputs: &[Output]| {
-            Network::new(onnx, input, shape, outputs).map_err(|reason| ModelError::Network {
-                path: format!("{place}{file}"),
-                reason,
-            })
-        };
-        let (f, r) = (&finder_manifest, &reader_manifest);
-        let closer_outputs = f.closer_outputs();
-        let finder = build(&f.file, &finder_onnx, &f.input, f.input.shape, &f.output)?;
-        let closer = build(
-            &f.file,
-            &finder_onnx,
-            &f.input,
-            f.closer_shape(),
-            &closer_outputs,
-        )?;
-        let reader = build(&r.file, &reader_onnx, &r.input, r.input.shape, &r.output)?;
+        let files = Files { place, read };
+        let [finder, corners, reader] = MANIFESTS;
+        let finder_manifest = files.manifest(finder, FinderManifest::parse)?;
+        let corners_manifest = files.manifest(corners, CornersManifest::parse)?;
+        let (reader_manifest, alphabet) = files.manifest(reader, ReaderManifest::parse)?;
+        let (f, c, r) = (&finder_manifest, &corners_manifest, &reader_manifest);
+        let finder = files.network(&f.file, &f.sha256, &f.input, &f.output)?;
+        let corners = files.network(&c.file, &c.sha256, &c.input, &c.output)?;
+        let reader = files.network(&r.file, &r.sha256, &r.input, &r.output)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 finder_manifest,
+                corners_manifest,
                 reader_manifest,
                 alphabet,
                 finder,
-                closer,
+                corners,
                 reader,
             }),
         })
@@ -214,6 +164,11 @@ impl Models {
     /// What the finder is.
     pub fn finder(&self) -> &FinderManifest {
         &self.inner.finder_manifest
+    }
+
+    /// What the corner network is.
+    pub fn corners(&self) -> &CornersManifest {
+        &self.inner.corners_manifest
     }
 
     /// What the reader is.
@@ -233,21 +188,77 @@ impl Models {
         };
         Ok(Runners {
             finder: runner(&self.inner.finder, FINDER)?,
-            closer: runner(&self.inner.closer, CLOSER)?,
+            corners: runner(&self.inner.corners, CORNERS)?,
             reader: runner(&self.inner.reader, READER)?,
         })
     }
 }
 
+/// Where models come from: a folder, or the program itself.
+struct Files<'a, R> {
+    place: &'a str,
+    read: R,
+}
+
+impl<R: Fn(&str) -> std::io::Result<Vec<u8>>> Files<'_, R> {
+    fn path(&self, file: &str) -> String {
+        format!("{}{file}", self.place)
+    }
+
+    fn open(&self, file: &str) -> Result<Vec<u8>, ModelError> {
+        (self.read)(file).map_err(|source| ModelError::File {
+            path: self.path(file),
+            source,
+        })
+    }
+
+    fn manifest<M>(
+        &self,
+        file: &str,
+        parse: impl Fn(&str) -> Result<M, String>,
+    ) -> Result<M, ModelError> {
+        let refused = |reason| ModelError::Manifest {
+            path: self.path(file),
+            reason,
+        };
+        let text = String::from_utf8(self.open(file)?)
+            .map_err(|_| refused("it is not UTF-8 text".to_owned()))?;
+        parse(&text).map_err(refused)
+    }
+
+    /// The file that a manifest describes, if it is that one, ready to run.
+    fn network(
+        &self,
+        file: &str,
+        sha256: &str,
+        input: &Input,
+        outputs: &[Output],
+    ) -> Result<Network, ModelError> {
+        let bytes = self.open(file)?;
+        let found = hex::encode(Sha256::digest(&bytes));
+        if !found.eq_ignore_ascii_case(sha256) {
+            return Err(ModelError::Checksum {
+                path: self.path(file),
+                expected: sha256.to_owned(),
+                found,
+            });
+        }
+        Network::new(&bytes, input, outputs).map_err(|reason| ModelError::Network {
+            path: self.path(file),
+            reason,
+        })
+    }
+}
+
 const FINDER: &str = "plate_finder";
-const CLOSER: &str = "plate_finder (closer look)";
+const CORNERS: &str = "plate_corners";
 const READER: &str = "plate_reader";
 
 /// The networks, ready to run on one thread. Pictures are RGB bytes, row by row.
 #[derive(Debug)]
 pub struct Runners {
     finder: Runner,
-    closer: Runner,
+    corners: Runner,
     reader: Runner,
 }
 
@@ -265,15 +276,16 @@ impl Runners {
         })
     }
 
-    /// Runs the finder on the pixels of a closer look; its answer is as [`Self::find`]'s, with
-    /// as many cells as that view has.
+    /// Runs the corner network on 192 x 64 pixels. Its answer has two outputs: four corners, top
+    /// left, top right, bottom right, bottom left, as x and y in those pixels; and the logit of
+    /// "this is a plate".
     ///
     /// # Errors
     /// [`ModelError::Run`].
-    pub fn look_closer(&mut self, rgb: &[u8]) -> Result<Answer, ModelError> {
-        let run = self.closer.run(rgb);
+    pub fn corners(&mut self, rgb: &[u8]) -> Result<Answer, ModelError> {
+        let run = self.corners.run(rgb);
         run.map_err(|reason| ModelError::Run {
-            name: CLOSER,
+            name: CORNERS,
             reason,
         })
     }

@@ -1,10 +1,10 @@
 //! One frame to readings.
 //!
 //! ```text
-//! frame ──► fitted to 512 x 288 ──► finder ──► quads ─┐ for each of at most eight
-//!   │                                                 ▼
-//!   ├──► view around the quad, 256 x 160 ──► finder ──► better quad
-//!   └──► rectified plate, 160 x 48 ──────────────────► reader ──► reading
+//! frame ──► fitted to 512 x 288 ──► finder ──► rough quads ─┐ for each of at most eight
+//!   │                                                       ▼
+//!   ├──► rough quad and surroundings, 192 x 64 ──► corners ──► exact quad
+//!   └──► rectified plate, 160 x 48 ──────────────────────────► reader ──► reading
 //! ```
 //!
 //! A [`Recogniser`] belongs to one thread and keeps its buffers. It says what it saw and how
@@ -19,9 +19,10 @@ mod text;
 
 use std::time::{Duration, Instant};
 
-use domain::{LogProb, PlateKind, Quad, Reading, reading::Matrix};
+use domain::reading::{Matrix, Score};
+use domain::{LogProb, PlateKind, Quad, Reading};
 
-use self::rectify::{Layout, Rectifier, sharpness};
+use self::rectify::{Layout, Pane, Rectifier, sharpness};
 use self::resample::{Pixels, Taps, resample};
 use crate::Frame;
 use crate::models::manifest::{FINDER_INPUT, READER_INPUT};
@@ -34,8 +35,8 @@ pub use text::{LEAST_CONFIDENCE, PlateText, best_text, unconstrained_text};
 pub struct Options {
     /// The finder's probability from which on a cell is a find, 0 to 1.
     pub threshold: f32,
-    /// Whether each find is looked at again from nearer, for better corners.
-    pub closer_look: bool,
+    /// How often each find is looked at from nearer for better corners; 0: not at all.
+    pub closer_looks: u8,
     /// Plates of one frame that are read at the most, likeliest first.
     pub most_plates: usize,
 }
@@ -44,7 +45,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             threshold: 0.2,
-            closer_look: true,
+            closer_looks: 1,
             most_plates: 8,
         }
     }
@@ -53,7 +54,7 @@ impl Default for Options {
 /// What took how long.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// Fitting, finding and looking closer.
+    /// Fitting, finding and exact corners.
     pub detect: Duration,
     /// Rectifying and reading.
     pub read: Duration,
@@ -76,9 +77,9 @@ pub struct Recogniser {
     runners: Runners,
     options: Options,
     fit: Fit,
-    closer: Closer,
     rectifier: Rectifier,
     sums: Vec<f32>,
+    view: Vec<u8>,
     plate: Vec<u8>,
 }
 
@@ -87,14 +88,6 @@ pub struct Recogniser {
 struct Fit {
     size: (u32, u32),
     scale: f32,
-    columns: Taps,
-    rows: Taps,
-    picture: Vec<u8>,
-}
-
-/// The view of a closer look.
-#[derive(Debug, Default)]
-struct Closer {
     columns: Taps,
     rows: Taps,
     picture: Vec<u8>,
@@ -114,16 +107,15 @@ impl Recogniser {
     /// # Errors
     /// [`ModelError::Run`], if the networks cannot be set up.
     pub fn new(models: &Models, options: Options) -> Result<Self, ModelError> {
-        let (rows, columns) = READER_INPUT;
         Ok(Self {
             runners: models.runners()?,
             models: models.clone(),
             options,
             fit: Fit::default(),
-            closer: Closer::default(),
             rectifier: Rectifier::default(),
             sums: Vec::new(),
-            plate: vec![0; rows * columns * 3],
+            view: vec![0; Pane::CORNERS.bytes()],
+            plate: vec![0; Pane::READER.bytes()],
         })
     }
 
@@ -175,10 +167,11 @@ impl Recogniser {
         for (score, quad) in found {
             let scale = self.fit.scale;
             let mut quad = Quad(quad.0.map(|(x, y)| (x / scale, y / scale)));
-            if self.options.closer_look
-                && let Some(better) = self.look_closer(frame, &quad, grey)?
-            {
-                quad = better;
+            for _ in 0..self.options.closer_looks {
+                match self.exact(frame, &quad)? {
+                    Some(better) => quad = better,
+                    None => break,
+                }
             }
             // Two finds may turn out to be one plate when seen from nearer.
             let usable = cells::is_plausible(&quad)
@@ -193,53 +186,32 @@ impl Recogniser {
         Ok(kept)
     }
 
-    /// Runs the finder again on the surroundings of one plate, brought to the size it knows
-    /// best; `None` if it finds no plate in the middle of that view.
-    fn look_closer(
-        &mut self,
-        frame: &Frame,
-        quad: &Quad,
-        grey: u8,
-    ) -> Result<Option<Quad>, ModelError> {
-        let finder = self.models.finder();
-        let (cells, look) = (finder.cells, finder.closer_look);
-        let (cx, cy) = quad.centre();
-        let zoom = look.plate_width / quad.width().max(LEAST_WIDTH);
-        let (half_w, half_h) = (look.width as f32 / 2.0, look.height as f32 / 2.0);
-        let (shift_x, shift_y) = (half_w - zoom * cx, half_h - zoom * cy);
-        // Shrinking to less than half skips pixels; blur them into their neighbours first.
-        let sigma = if zoom < 0.5 { 0.4 / zoom } else { 0.0 };
-        let view = &mut self.closer;
-        let (z, s) = (f64::from(zoom), f64::from(sigma));
-        view.columns
-            .view(frame.width as usize, look.width, z, f64::from(shift_x), s);
-        view.rows
-            .view(frame.height as usize, look.height, z, f64::from(shift_y), s);
-        view.picture.resize(look.width * look.height * 3, 0);
-        resample(
-            pixels(frame),
-            &view.columns,
-            &view.rows,
-            grey,
-            &mut view.picture,
-            look.width,
-            &mut self.sums,
-        );
-        let answer = self.runners.look_closer(&self.closer.picture)?;
-        let near = look.plate_width * NEAR;
-        let found = cells::quads(
-            answer.values(0),
-            look.width / cells.stride,
-            cells.stride,
-            cells.unit,
-            CLOSER_THRESHOLD,
-            usize::MAX,
-        );
-        Ok(found.into_iter().find_map(|(_, q)| {
-            let (x, y) = q.centre();
-            let middle = (x - half_w).abs() < near && (y - half_h).abs() < near;
-            middle.then(|| Quad(q.0.map(|(x, y)| ((x - shift_x) / zoom, (y - shift_y) / zoom))))
-        }))
+    /// The corners of the plate that a rough quad is about; `None` if no plate of a possible
+    /// shape is there, near the rough quad.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`].
+    fn exact(&mut self, frame: &Frame, rough: &Quad) -> Result<Option<Quad>, ModelError> {
+        let pane = Pane::CORNERS;
+        let Some(map) =
+            self.rectifier
+                .rectify(pixels(frame), rough, Layout::AsIs, pane, &mut self.view)
+        else {
+            return Ok(None);
+        };
+        let answer = self.runners.corners(&self.view)?;
+        let (&[x0, y0, x1, y1, x2, y2, x3, y3], &[plate]) = (answer.values(0), answer.values(1))
+        else {
+            return Ok(None);
+        };
+        if plate < LEAST_PLATE {
+            return Ok(None);
+        }
+        let quad = Quad([(x0, y0), (x1, y1), (x2, y2), (x3, y3)].map(|(u, v)| {
+            let (x, y) = map.at(f64::from(u), f64::from(v));
+            (x as f32, y as f32)
+        }));
+        Ok(cells::is_plausible(&quad).then_some(quad))
     }
 
     /// Rectifies one quad of a frame and reads it; `None` if the quad is folded or flat.
@@ -252,9 +224,11 @@ impl Recogniser {
         quad: Quad,
         detected: f32,
     ) -> Result<Option<Reading>, ModelError> {
-        if !self
+        let (pane, plate) = (Pane::READER, &mut self.plate);
+        if self
             .rectifier
-            .rectify(pixels(frame), &quad, Layout::AsIs, &mut self.plate)
+            .rectify(pixels(frame), &quad, Layout::AsIs, pane, plate)
+            .is_none()
         {
             return Ok(None);
         }
@@ -270,20 +244,17 @@ impl Recogniser {
         reading: Reading,
         rows: u8,
     ) -> Result<Reading, ModelError> {
+        let (layout, pane, plate) = (Layout::InOneRow, Pane::READER, &mut self.plate);
         if rows < 2
-            || !self.rectifier.rectify(
-                pixels(frame),
-                &reading.quad,
-                Layout::InOneRow,
-                &mut self.plate,
-            )
+            || self
+                .rectifier
+                .rectify(pixels(frame), &reading.quad, layout, pane, plate)
+                .is_none()
         {
             return Ok(reading);
         }
         let (again, _) = self.read_plate(reading.quad, reading.detected)?;
-        let alphabet = self.models.alphabet();
-        let best = |r: &Reading| r.matrix.valid_numbers(alphabet).next().map(|c| c.score);
-        Ok(if best(&again) > best(&reading) {
+        Ok(if self.number_score(&again) > self.number_score(&reading) {
             Reading {
                 matrix: again.matrix,
                 ..reading
@@ -293,7 +264,9 @@ impl Recogniser {
         })
     }
 
-    /// Reads a picture that is one cut-out plate, filled to its edges: only the reader runs.
+    /// Reads a picture that is one cut-out plate, filled to its edges: the finder does not run.
+    /// An upright cut of a tilted plate is read with its own corners too, and what reads better
+    /// is kept.
     ///
     /// # Errors
     /// [`ModelError::Run`].
@@ -301,7 +274,7 @@ impl Recogniser {
         let start = Instant::now();
         let (rows, columns) = READER_INPUT;
         let (width, height) = (frame.width as usize, frame.height as usize);
-        let (xs, ys) = (&mut self.closer.columns, &mut self.closer.rows);
+        let (mut xs, mut ys) = (Taps::default(), Taps::default());
         // Shrinking averages; enlarging interpolates. The axes may differ.
         let fit = |taps: &mut Taps, source: usize, count: usize| {
             if width > columns && source >= count {
@@ -310,13 +283,12 @@ impl Recogniser {
                 taps.linear(source, count);
             }
         };
-        fit(xs, width, columns);
-        fit(ys, height, rows);
+        fit(&mut xs, width, columns);
+        fit(&mut ys, height, rows);
         resample(
             pixels(frame),
-            xs,
-            ys,
-            0,
+            &xs,
+            &ys,
             &mut self.plate,
             columns,
             &mut self.sums,
@@ -324,7 +296,15 @@ impl Recogniser {
         let (w, h) = (frame.width as f32, frame.height as f32);
         let whole = Quad([(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)]);
         let (reading, rows) = self.read_plate(whole, 1.0)?;
-        let reading = self.in_one_row(frame, reading, rows)?;
+        let as_cut = self.in_one_row(frame, reading, rows)?;
+        let mut by_corners = None;
+        if let Some(quad) = self.exact(frame, &whole)? {
+            by_corners = self.read_quad(frame, quad, 1.0)?;
+        }
+        let reading = match by_corners {
+            Some(other) if self.number_score(&other) > self.number_score(&as_cut) => other,
+            _ => as_cut,
+        };
         Ok(Recognised {
             readings: vec![reading],
             timings: Timings {
@@ -332,6 +312,12 @@ impl Recogniser {
                 read: start.elapsed(),
             },
         })
+    }
+
+    /// The score of the likeliest number that can exist, to compare readings of one plate.
+    fn number_score(&self, reading: &Reading) -> Option<Score> {
+        let mut numbers = reading.matrix.valid_numbers(self.models.alphabet());
+        numbers.next().map(|candidate| candidate.score)
     }
 
     /// Reads what lies in the plate buffer; also how many rows the plate looks to have.
@@ -364,12 +350,9 @@ impl Recogniser {
     }
 }
 
-/// Narrower finds are looked at as if they had this width, in pixels.
-const LEAST_WIDTH: f32 = 8.0;
-/// A closer look's find counts if its centre is this near to the middle, in plate widths.
-const NEAR: f32 = 0.35;
-/// The finder's probability from which on a cell of a closer look is a find.
-const CLOSER_THRESHOLD: f32 = 0.2;
+/// The corner network's logit of "this is a plate" below which its corners mean nothing. The
+/// reader judges what is left, so this is low.
+const LEAST_PLATE: f32 = -2.0;
 
 /// Log-probabilities of looks to those of kinds: several looks may be one kind.
 fn kinds(looks: impl Iterator<Item = (PlateKind, f32)>) -> Vec<(PlateKind, LogProb)> {
@@ -412,7 +395,6 @@ impl Fit {
             pixels(frame),
             &self.columns,
             &self.rows,
-            grey,
             &mut self.picture,
             columns,
             sums,

@@ -49,14 +49,6 @@ fn outputs_equal_the_recorded_ones() {
         answer.values(0),
         &floats(include_bytes!("fixtures/plates.f32")),
     );
-    assert_eq!(
-        runners
-            .look_closer(&frame.rgb[..256 * 160 * 3])
-            .unwrap()
-            .values(0)
-            .len(),
-        9 * 20 * 32
-    );
     assert!(matches!(runners.find(&[0; 5]), Err(ModelError::Run { .. })));
 }
 
@@ -70,6 +62,8 @@ fn altered(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<Models, Mo
     for name in [
         "plate_finder.toml",
         "plate_finder.onnx",
+        "plate_corners.toml",
+        "plate_corners.onnx",
         "plate_reader.toml",
         "plate_reader.onnx",
     ] {
@@ -110,7 +104,7 @@ fn the_shipped_folder_loads_and_says_what_it_is() {
 
 #[test]
 fn every_model_has_a_card() {
-    for name in ["plate_finder.md", "plate_reader.md"] {
+    for name in ["plate_finder.md", "plate_corners.md", "plate_reader.md"] {
         let card = std::fs::read_to_string(shipped().join(name)).unwrap();
         for part in [
             "## Data",
@@ -161,6 +155,8 @@ fn a_file_with_the_right_sum_that_is_no_network_is_refused() {
     for name in [
         "plate_finder.toml",
         "plate_finder.onnx",
+        "plate_corners.toml",
+        "plate_corners.onnx",
         "plate_reader.toml",
     ] {
         std::fs::copy(shipped().join(name), folder.path().join(name)).unwrap();
@@ -249,16 +245,16 @@ fn manifests_that_do_not_fit_are_refused_with_the_key() {
         ("plate_finder.toml", "stride = 8", "stride = 16", "outputs"),
         ("plate_finder.toml", "unit = 32.0", "unit = -1.0", "unit"),
         (
-            "plate_finder.toml",
-            "plate_width = 112.0",
-            "plate_width = 0.0",
-            "plate_width",
+            "plate_corners.toml",
+            "inner = [40, 120]",
+            "inner = [40, 160]",
+            "inner",
         ),
         (
-            "plate_finder.toml",
-            "width = 256",
-            "width = 250",
-            "closer_look",
+            "plate_corners.toml",
+            "shape = [1, 4, 2]",
+            "shape = [1, 8]",
+            "outputs",
         ),
         ("plate_finder.toml", "[cells]", "[cels]", "cels"),
     ] {

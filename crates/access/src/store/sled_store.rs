@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{Batch, Pair, Store, StoreError};
 
 /// Sled's page cache, in bytes.
-pub const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+pub const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// The database inside the store's folder.
 const DATABASE: &str = "sled";
 const LOCK: &str = "lock";

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use access::passage::Origin;
 use bridge::health::{Latencies, Stage};
@@ -18,9 +19,21 @@ use gate::driver::Opener;
 use gate::line::Line;
 use serde_json::json;
 use tracing::{info, warn};
+use vision::recognise::Timings;
 
 use super::lane::Message;
 use super::records::Records;
+
+/// Where the time of a frame went before the barrier was asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FrameTimes {
+    /// When its last byte was read.
+    pub(crate) read_at: Monotonic,
+    /// How long it waited for the lane.
+    pub(crate) waited: Duration,
+    /// What seeing took.
+    pub(crate) seeing: Timings,
+}
 
 /// What a lane asks of its barrier.
 #[derive(Debug, Clone)]
@@ -29,8 +42,8 @@ pub(crate) struct Opening {
     pub(crate) passage: PassageId,
     /// Its vehicle's plate, if one was read.
     pub(crate) plate: Option<PlateNumber>,
-    /// When the frame that led to it was read, if a frame did.
-    pub(crate) read_at: Option<Monotonic>,
+    /// The times of the frame that led to it, if a frame did.
+    pub(crate) times: Option<FrameTimes>,
 }
 
 /// Openings that have not ended, by their cause.
@@ -122,9 +135,15 @@ impl Newsroom {
             BarrierEvent::Energised { cause, at } => {
                 let at = Monotonic::from_nanos(at.nanos());
                 if let Some((lane, opening)) = self.opening_of(&cause) {
-                    if let Some(read_at) = opening.read_at {
-                        let took = at.since(read_at);
-                        info!(took_us = took.as_micros() as u64, "from frame to relay");
+                    if let Some(times) = opening.times {
+                        let took = at.since(times.read_at);
+                        info!(
+                            took_us = took.as_micros() as u64,
+                            waited_us = times.waited.as_micros() as u64,
+                            detect_us = times.seeing.detect.as_micros() as u64,
+                            read_us = times.seeing.read.as_micros() as u64,
+                            "from frame to relay"
+                        );
                         self.latencies
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)

@@ -24,11 +24,11 @@ use domain::{Event, Monotonic, PassageId, PlateNumber};
 use tracing::{Span, debug, info, info_span, warn};
 use uuid::Uuid;
 use vision::Frame;
-use vision::recognise::Recogniser;
+use vision::recognise::{Recogniser, Timings};
 use vision::source::CameraHandle;
 use vision::tracker::Tracker;
 
-use super::barriers::{BarrierLink, Opening};
+use super::barriers::{BarrierLink, FrameTimes, Opening};
 use super::clock::{self, WallClock};
 use super::pictures::{Pictures, Shot};
 use super::records::Records;
@@ -152,8 +152,13 @@ impl LaneThread {
                 self.act(actions, &mut going_on, latest.as_ref(), None);
             }
             if let Some(frame) = frame {
-                let vehicles = self.look(&frame);
-                let read_at = frame.at;
+                let waited = clock::monotonic().since(frame.at);
+                let (vehicles, seeing) = self.look(&frame);
+                let times = FrameTimes {
+                    read_at: frame.at,
+                    waited,
+                    seeing,
+                };
                 latest = Some(frame);
                 let deciding = Instant::now();
                 let actions = self.step(
@@ -163,7 +168,7 @@ impl LaneThread {
                     Input::Vehicles(&vehicles),
                 );
                 self.took(Stage::Decide, deciding.elapsed());
-                self.act(actions, &mut going_on, latest.as_ref(), Some(read_at));
+                self.act(actions, &mut going_on, latest.as_ref(), Some(times));
             } else {
                 let actions = self.step(&mut lane, &alphabet, clock::now(), Input::Tick);
                 self.act(actions, &mut going_on, latest.as_ref(), None);
@@ -177,20 +182,20 @@ impl LaneThread {
         }
     }
 
-    fn look(&mut self, frame: &Frame) -> Vec<domain::Vehicle> {
-        let readings = match self.recogniser.recognise(frame) {
+    fn look(&mut self, frame: &Frame) -> (Vec<domain::Vehicle>, Timings) {
+        let (readings, timings) = match self.recogniser.recognise(frame) {
             Ok(seen) => {
                 self.took(Stage::Detect, seen.timings.detect);
                 self.took(Stage::Read, seen.timings.read);
-                seen.readings
+                (seen.readings, seen.timings)
             }
             Err(e) => {
                 warn!(lane = %self.settings.lane, error = %e, "a frame could not be recognised");
-                Vec::new()
+                (Vec::new(), Timings::default())
             }
         };
         self.pulse.frames.fetch_add(1, Ordering::Relaxed);
-        self.tracker.observe(frame.at, &readings)
+        (self.tracker.observe(frame.at, &readings), timings)
     }
 
     fn step(
@@ -222,13 +227,13 @@ impl LaneThread {
             .record(stage, time);
     }
 
-    /// Carries out what the lane wants; `read_at` is when the frame that led to it was read.
+    /// Carries out what the lane wants; `times` are those of the frame that led to it.
     fn act(
         &self,
         actions: Vec<Action>,
         going_on: &mut GoingOn,
         frame: Option<&Frame>,
-        read_at: Option<Monotonic>,
+        times: Option<FrameTimes>,
     ) {
         for action in actions {
             match action {
@@ -239,7 +244,7 @@ impl LaneThread {
                     let opening = Opening {
                         passage: id,
                         plate: known.plate.clone(),
-                        read_at,
+                        times,
                     };
                     self.barrier.open(opening, origin);
                 }

@@ -89,18 +89,6 @@ pub struct Cells {
     pub unit: f32,
 }
 
-/// The finder's second look at one plate.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CloserLook {
-    /// Width of the view in pixels.
-    pub width: usize,
-    /// Height of the view in pixels.
-    pub height: usize,
-    /// How wide the plate is made in it, in pixels.
-    pub plate_width: f32,
-}
-
 /// The finder's manifest.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,8 +107,6 @@ pub struct FinderManifest {
     pub output: Vec<Output>,
     /// Geometry of the answer.
     pub cells: Cells,
-    /// Geometry of the second look.
-    pub closer_look: CloserLook,
     /// What it was made from.
     pub training: Training,
     /// What was measured.
@@ -155,8 +141,37 @@ pub struct ReaderManifest {
     pub figure: Vec<Figure>,
 }
 
+/// The corner network's manifest.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CornersManifest {
+    /// The model's name.
+    pub name: String,
+    /// Must be `corners`.
+    pub role: String,
+    /// The ONNX file beside the manifest.
+    pub file: String,
+    /// SHA-256 of that file, in hexadecimal.
+    pub sha256: String,
+    /// What it is fed: a rough quad seen straight on, with its surroundings.
+    pub input: Input,
+    /// Rows and columns of the rough quad in the middle of the input.
+    pub inner: [usize; 2],
+    /// What it answers: the corners in pixels of the input, then the logit of "a plate".
+    pub output: Vec<Output>,
+    /// What it was made from.
+    pub training: Training,
+    /// What was measured.
+    #[serde(default)]
+    pub figure: Vec<Figure>,
+}
+
 /// Rows and columns of the finder's input that this program is built for.
 pub const FINDER_INPUT: (usize, usize) = (288, 512);
+/// Rows and columns of the corner network's input that this program is built for.
+pub const CORNERS_INPUT: (usize, usize) = (64, 192);
+/// Rows and columns of the rough quad in the middle of that input.
+pub const CORNERS_INNER: (usize, usize) = (40, 120);
 /// Rows and columns of the reader's input that this program is built for.
 pub const READER_INPUT: (usize, usize) = (48, 160);
 
@@ -221,23 +236,14 @@ impl FinderManifest {
             return Err("input.padding_grey is missing".into());
         }
         let Cells { stride, unit } = manifest.cells;
-        let look = manifest.closer_look;
-        let divides = |side: usize| stride > 0 && side > 0 && side.is_multiple_of(stride);
-        if ![rows, columns, look.width, look.height]
-            .into_iter()
-            .all(divides)
-        {
+        let divides = |side: usize| stride > 0 && side.is_multiple_of(stride);
+        if !divides(rows) || !divides(columns) {
             return Err(format!(
-                "cells.stride is {stride}; it must divide the sides of the input and of closer_look"
+                "cells.stride is {stride}; it must divide the sides of the input"
             ));
         }
         if !(unit.is_finite() && unit > 0.0) {
             return Err("cells.unit must be a positive number".into());
-        }
-        if !(look.plate_width > 0.0 && look.plate_width <= look.width as f32) {
-            return Err(
-                "closer_look.plate_width must be above 0 and at most closer_look.width".into(),
-            );
         }
         check_outputs(
             &manifest.output,
@@ -245,23 +251,27 @@ impl FinderManifest {
         )?;
         Ok(manifest)
     }
+}
 
-    /// Shape of the closer look's input.
-    pub fn closer_shape(&self) -> [usize; 4] {
-        [1, 3, self.closer_look.height, self.closer_look.width]
-    }
-
-    /// The closer look's output: the finder's, over the cells of that view.
-    pub fn closer_outputs(&self) -> Vec<Output> {
-        let CloserLook { width, height, .. } = self.closer_look;
-        let stride = self.cells.stride;
-        self.output
-            .iter()
-            .map(|o| Output {
-                name: o.name.clone(),
-                shape: vec![1, 9, height / stride, width / stride],
-            })
-            .collect()
+impl CornersManifest {
+    /// Parses and checks a manifest.
+    ///
+    /// # Errors
+    /// A sentence that names the key and what it should be.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let manifest: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        check_role(&manifest.role, "corners")?;
+        check_file(&manifest.file, &manifest.sha256)?;
+        manifest.input.check(CORNERS_INPUT.0, CORNERS_INPUT.1)?;
+        let (rows, columns) = CORNERS_INNER;
+        if manifest.inner != [rows, columns] {
+            return Err(format!(
+                "inner is {:?}, this program puts the rough quad on [{rows}, {columns}]",
+                manifest.inner
+            ));
+        }
+        check_outputs(&manifest.output, &[vec![1, 4, 2], vec![1, 1]])?;
+        Ok(manifest)
     }
 }
 

@@ -28,19 +28,14 @@ impl std::fmt::Debug for Network {
 }
 
 impl Network {
-    /// Parses and optimises an ONNX file for pictures of the given shape. The error is tract's
-    /// own text, or says which shape differs from what is expected.
-    pub(super) fn new(
-        onnx: &[u8],
-        input: &Input,
-        shape: [usize; 4],
-        outputs: &[Output],
-    ) -> Result<Self, String> {
-        let plan = compile(onnx, input, shape, outputs)?;
+    /// Parses and optimises an ONNX file. The error is tract's own text, or says which shape
+    /// differs from what is expected.
+    pub(super) fn new(onnx: &[u8], input: &Input, outputs: &[Output]) -> Result<Self, String> {
+        let plan = compile(onnx, input, outputs)?;
         let samples = std::array::from_fn(|v| v as f32 / input.divide - input.subtract);
         Ok(Self {
             plan,
-            shape,
+            shape: input.shape,
             samples: Arc::new(samples),
             channels: input.channels,
         })
@@ -62,16 +57,8 @@ fn zeros(shape: [usize; 4]) -> TractResult<Tensor> {
     Tensor::zero::<f32>(&shape)
 }
 
-fn compile(
-    onnx: &[u8],
-    input: &Input,
-    shape: [usize; 4],
-    outputs: &[Output],
-) -> Result<Arc<TypedSimplePlan>, String> {
-    // The file states the shapes of its own input size; the closer look has another one.
+fn compile(onnx: &[u8], input: &Input, outputs: &[Output]) -> Result<Arc<TypedSimplePlan>, String> {
     let mut model = tract_onnx::onnx()
-        .with_ignore_output_shapes(true)
-        .with_ignore_value_info(true)
         .model_for_read(&mut &*onnx)
         .map_err(|e| format!("{e:#}"))?;
     let stated = model.input_outlets().map_err(|e| format!("{e:#}"))?.len();
@@ -97,7 +84,7 @@ fn compile(
         ));
     }
     model
-        .set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), shape))
+        .set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), input.shape))
         .map_err(|e| format!("{e:#}"))?;
     let found: Vec<String> = model
         .outputs

@@ -1,21 +1,61 @@
-//! A quad of the frame, seen straight on: what the reader is fed.
+//! A quad of the frame, seen straight on: what the reader and the corner network are fed.
 //!
-//! The plane of the plate maps to the frame by a homography; each of the 160 x 48 output pixels
-//! looks up its place in the frame and interpolates linearly. A plate much larger than the
-//! output is shrunk first by area, and only the part of the frame around it, because single
-//! look-ups would skip pixels and alias.
+//! The plane of the plate maps to the frame by a homography; each pixel of a [`Pane`] looks up
+//! its place in the frame and interpolates linearly. A plate much larger than the pane is shrunk
+//! first by area, and only the part of the frame around it, because single look-ups would skip
+//! pixels and alias.
 
 use domain::Quad;
 
 use super::resample::{Pixels, Taps, resample};
-use crate::models::manifest::READER_INPUT;
+use crate::models::manifest::{CORNERS_INNER, CORNERS_INPUT, READER_INPUT};
 
-/// Wider plates than this many output widths are shrunk first,
+/// Wider plates than this many times their width in the pane are shrunk first,
 const LARGE: f32 = 1.6;
-/// to this many output widths.
+/// to this many times.
 const SHRUNK: f32 = 1.3;
 /// Pixels around the quad that interpolation may touch.
 const MARGIN: f64 = 3.0;
+
+/// A picture to be made of a quad: its size, and where in it the quad lies. What is around the
+/// quad shows what is around it in the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pane {
+    rows: usize,
+    columns: usize,
+    inner_rows: usize,
+    inner_columns: usize,
+}
+
+impl Pane {
+    /// The reader's: the quad fills it.
+    pub(crate) const READER: Self = Self {
+        rows: READER_INPUT.0,
+        columns: READER_INPUT.1,
+        inner_rows: READER_INPUT.0,
+        inner_columns: READER_INPUT.1,
+    };
+    /// The corner network's: the quad in the middle.
+    pub(crate) const CORNERS: Self = Self {
+        rows: CORNERS_INPUT.0,
+        columns: CORNERS_INPUT.1,
+        inner_rows: CORNERS_INNER.0,
+        inner_columns: CORNERS_INNER.1,
+    };
+
+    /// Bytes of its RGB pixels.
+    pub(crate) const fn bytes(self) -> usize {
+        self.rows * self.columns * 3
+    }
+
+    /// The quad's top left corner in it.
+    fn corner(self) -> (f64, f64) {
+        (
+            (self.columns - self.inner_columns) as f64 / 2.0,
+            (self.rows - self.inner_rows) as f64 / 2.0,
+        )
+    }
+}
 
 /// How the plate's characters are laid out in the reader's picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +105,7 @@ const PARTS: [Part; 3] = [
 
 impl Layout {
     /// The place on the rectified plate that a place in the reader's picture shows, both in
-    /// pixels of the reader's picture.
+    /// pixels of that picture.
     fn source(self, u: f64, v: f64) -> (f64, f64) {
         let (height, width) = (READER_INPUT.0 as f64, READER_INPUT.1 as f64);
         match self {
@@ -90,9 +130,9 @@ pub(crate) struct Rectifier {
     shrunk: Vec<u8>,
 }
 
-/// A map from output pixels to the frame's: x = (a u + b v + c) / (g u + h v + 1), y likewise.
+/// A map from the plate's plane to the frame's pixels: x = (a u + b v + c) / (g u + h v + 1), y likewise.
 #[derive(Debug, Clone, Copy)]
-struct Homography {
+pub(crate) struct Homography {
     a: f64,
     b: f64,
     c: f64,
@@ -135,7 +175,8 @@ impl Homography {
         })
     }
 
-    fn at(&self, u: f64, v: f64) -> (f64, f64) {
+    /// The frame's pixel that shows a place of the plane.
+    pub(crate) fn at(&self, u: f64, v: f64) -> (f64, f64) {
         let w = self.g * u + self.h * v + 1.0;
         (
             (self.a * u + self.b * v + self.c) / w,
@@ -144,37 +185,61 @@ impl Homography {
     }
 }
 
+/// Where the pixels of a pane lie in the frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PaneMap {
+    plane: Homography,
+    corner: (f64, f64),
+    layout: Layout,
+}
+
+impl PaneMap {
+    /// The frame's pixel that a pixel of the pane shows.
+    pub(crate) fn at(&self, u: f64, v: f64) -> (f64, f64) {
+        let (u, v) = self.layout.source(u - self.corner.0, v - self.corner.1);
+        self.plane.at(u, v)
+    }
+}
+
 impl Rectifier {
-    /// Warps the quad to 160 x 48 RGB pixels in `out`; false if the quad cannot be one.
+    /// Warps the quad onto a pane of RGB pixels in `out`; the map back, or `None` if the quad
+    /// cannot be a plate. `layout` other than [`Layout::AsIs`] is for the reader's pane.
     pub(crate) fn rectify(
         &mut self,
         frame: Pixels<'_>,
         quad: &Quad,
         layout: Layout,
+        pane: Pane,
         out: &mut [u8],
-    ) -> bool {
-        let (height, width) = READER_INPUT;
+    ) -> Option<PaneMap> {
         let corners = quad.0.map(|(x, y)| (f64::from(x), f64::from(y)));
         let (left, _, right, _) = quad.bounds();
         let wide = right - left;
         if !wide.is_finite() {
-            return false;
+            return None;
         }
-        if wide <= width as f32 * LARGE {
-            let Some(map) = Homography::new(width as f64, height as f64, &corners) else {
-                return false;
-            };
-            warp(frame, (0, 0), &map, layout, out);
-            return true;
-        }
-        let k = f64::from(width as f32 * SHRUNK / wide);
-        let scaled = corners.map(|(x, y)| (x * k, y * k));
-        let Some(map) = Homography::new(width as f64, height as f64, &scaled) else {
-            return false;
+        let map = |corners: &[(f64, f64); 4]| {
+            let (width, height) = (pane.inner_columns as f64, pane.inner_rows as f64);
+            Some(PaneMap {
+                plane: Homography::new(width, height, corners)?,
+                corner: pane.corner(),
+                layout,
+            })
         };
+        let back = map(&corners)?;
+        if wide <= pane.inner_columns as f32 * LARGE {
+            warp(frame, (0, 0), &back, pane, out);
+            return Some(back);
+        }
+        let k = f64::from(pane.inner_columns as f32 * SHRUNK / wide);
+        let shrunk = map(&corners.map(|(x, y)| (x * k, y * k)))?;
         let whole = |side: usize| ((side as f64 * k).round_ties_even() as usize).max(1);
-        let xs = range(scaled.map(|p| p.0), whole(frame.width));
-        let ys = range(scaled.map(|p| p.1), whole(frame.height));
+        let (right, bottom) = (pane.columns as f64, pane.rows as f64);
+        let ends = [(0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom)];
+        // Places of the pane itself, whatever the layout: it only moves them about inside.
+        let ends = ends.map(|(u, v)| shrunk.plane.at(u - shrunk.corner.0, v - shrunk.corner.1));
+        let xs = range(ends.map(|p| p.0), whole(frame.width));
+        let ys = range(ends.map(|p| p.1), whole(frame.height));
         self.columns.area(frame.width, xs.0, xs.1 - xs.0, 1.0 / k);
         self.rows.area(frame.height, ys.0, ys.1 - ys.0, 1.0 / k);
         let (w, h) = (self.columns.len(), self.rows.len());
@@ -184,7 +249,6 @@ impl Rectifier {
             frame,
             &self.columns,
             &self.rows,
-            0,
             &mut self.shrunk,
             w,
             &mut self.sums,
@@ -194,8 +258,8 @@ impl Rectifier {
             width: w,
             height: h,
         };
-        warp(part, (xs.0, ys.0), &map, layout, out);
-        true
+        warp(part, (xs.0, ys.0), &shrunk, pane, out);
+        Some(back)
     }
 }
 
@@ -209,20 +273,12 @@ fn range(corners: [f64; 4], side: usize) -> (usize, usize) {
 }
 
 /// Looks up every output pixel; `origin` is where `source` begins in the map's coordinates.
-fn warp(
-    source: Pixels<'_>,
-    origin: (usize, usize),
-    map: &Homography,
-    layout: Layout,
-    out: &mut [u8],
-) {
-    let (_, columns) = READER_INPUT;
+fn warp(source: Pixels<'_>, origin: (usize, usize), map: &PaneMap, pane: Pane, out: &mut [u8]) {
     let (last_x, last_y) = ((source.width - 1) as f64, (source.height - 1) as f64);
     let stride = source.width * 3;
-    for (v, line) in out.chunks_exact_mut(columns * 3).enumerate() {
+    for (v, line) in out.chunks_exact_mut(pane.columns * 3).enumerate() {
         for (u, pixel) in line.chunks_exact_mut(3).enumerate() {
-            let (plane_u, plane_v) = layout.source(u as f64, v as f64);
-            let (x, y) = map.at(plane_u, plane_v);
+            let (x, y) = map.at(u as f64, v as f64);
             let x = (x - origin.0 as f64).clamp(0.0, last_x);
             let y = (y - origin.1 as f64).clamp(0.0, last_y);
             let (column, row) = (x as usize, y as usize);

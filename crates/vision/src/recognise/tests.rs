@@ -5,7 +5,7 @@ use domain::{Alphabet, LogProb, PlateKind, Quad, Reading, reading::Matrix};
 use proptest::prelude::*;
 
 use super::cells;
-use super::rectify::{Layout, Rectifier, sharpness};
+use super::rectify::{Layout, Pane, PaneMap, Rectifier, sharpness};
 use super::resample::{Pixels, Taps, resample};
 use super::{Options, Recogniser, best_text, kinds, unconstrained_text};
 use crate::Frame;
@@ -71,7 +71,6 @@ fn resized(source: Pixels<'_>, columns: &Taps, rows: &Taps) -> Vec<u8> {
         source,
         columns,
         rows,
-        0,
         &mut out,
         columns.len(),
         &mut Vec::new(),
@@ -81,6 +80,13 @@ fn resized(source: Pixels<'_>, columns: &Taps, rows: &Taps) -> Vec<u8> {
 
 fn plate() -> Quad {
     Quad(PLATE)
+}
+
+/// What the reader would see of a quad, and the map back.
+fn rectified(picture: &Picture, quad: &Quad, pane: Pane) -> Option<(Vec<u8>, PaneMap)> {
+    let mut out = vec![0; pane.bytes()];
+    let map = Rectifier::default().rectify(pixels(picture), quad, Layout::AsIs, pane, &mut out)?;
+    Some((out, map))
 }
 
 #[test]
@@ -123,8 +129,7 @@ fn enlarging_interpolates_as_opencv_does() {
 #[test]
 fn a_plate_is_rectified_as_opencv_does() {
     let picture = fixture();
-    let mut out = vec![0; 160 * 48 * 3];
-    assert!(Rectifier::default().rectify(pixels(&picture), &plate(), Layout::AsIs, &mut out));
+    let (out, _) = rectified(&picture, &plate(), Pane::READER).unwrap();
     let (mean, most) = difference(&out, include_bytes!("../../tests/fixtures/rectified.bgr"));
     assert!(mean < 0.5 && most <= 6, "mean {mean}, most {most}");
     let sharp = sharpness(&out, 160);
@@ -135,8 +140,7 @@ fn a_plate_is_rectified_as_opencv_does() {
 fn a_large_plate_is_averaged_before_it_is_rectified() {
     let picture = enlarged(12);
     let large = Quad(PLATE.map(|(x, y)| (x * 12.0, y * 12.0)));
-    let mut out = vec![0; 160 * 48 * 3];
-    assert!(Rectifier::default().rectify(pixels(&picture), &large, Layout::AsIs, &mut out));
+    let (out, _) = rectified(&picture, &large, Pane::READER).unwrap();
     let (mean, most) = difference(
         &out,
         include_bytes!("../../tests/fixtures/rectified_large.bgr"),
@@ -147,19 +151,15 @@ fn a_large_plate_is_averaged_before_it_is_rectified() {
 #[test]
 fn folded_and_flat_quads_are_not_rectified() {
     let picture = fixture();
-    let mut out = vec![0; 160 * 48 * 3];
     for corners in [
         [(10.0, 10.0); 4],
         [(0.0, 0.0), (50.0, 0.0), (100.0, 0.0), (150.0, 0.0)],
         [(f32::NAN, 0.0), (50.0, 0.0), (50.0, 20.0), (0.0, 20.0)],
         [(0.0, 0.0), (f32::INFINITY, 0.0), (50.0, 20.0), (0.0, 20.0)],
     ] {
-        assert!(!Rectifier::default().rectify(
-            pixels(&picture),
-            &Quad(corners),
-            Layout::AsIs,
-            &mut out
-        ));
+        for pane in [Pane::READER, Pane::CORNERS] {
+            assert!(rectified(&picture, &Quad(corners), pane).is_none());
+        }
     }
 }
 
@@ -170,10 +170,11 @@ fn a_plate_at_the_edge_of_the_frame_repeats_the_border() {
         width: 30,
         height: 20,
     };
-    let mut out = vec![0; 160 * 48 * 3];
     let quad = Quad([(-20.0, -10.0), (60.0, -10.0), (60.0, 15.0), (-20.0, 15.0)]);
-    assert!(Rectifier::default().rectify(pixels(&red), &quad, Layout::AsIs, &mut out));
-    assert!(out.chunks_exact(3).all(|p| p == [200, 0, 0]));
+    for pane in [Pane::READER, Pane::CORNERS] {
+        let (out, _) = rectified(&red, &quad, pane).unwrap();
+        assert!(out.chunks_exact(3).all(|p| p == [200, 0, 0]));
+    }
 }
 
 #[test]
@@ -251,19 +252,13 @@ proptest! {
     }
 
     #[test]
-    fn any_resize_of_one_colour_keeps_it(w in 1_usize..90, h in 1_usize..90, cw in 1_usize..70, ch in 1_usize..70, zoom in 0.05_f64..6.0, level in 0_u8..=255) {
+    fn any_resize_of_one_colour_keeps_it(w in 1_usize..90, h in 1_usize..90, cw in 1_usize..70, ch in 1_usize..70, level in 0_u8..=255) {
         let rgb = vec![level; w * h * 3];
         let source = Pixels { rgb: &rgb, width: w, height: h };
         let (mut columns, mut rows) = (Taps::default(), Taps::default());
         if cw <= w { columns.area(w, 0, cw, w as f64 / cw as f64); } else { columns.linear(w, cw); }
         if ch <= h { rows.area(h, 0, ch, h as f64 / ch as f64); } else { rows.linear(h, ch); }
         prop_assert!(resized(source, &columns, &rows).iter().all(|&v| v == level));
-        // Beyond the picture a view shows the same grey, so nothing may change either.
-        columns.view(w, cw, zoom, 3.0, 0.4 / zoom);
-        rows.view(h, ch, zoom, -2.0, 0.4 / zoom);
-        let mut out = vec![0; cw * ch * 3];
-        resample(source, &columns, &rows, level, &mut out, cw, &mut Vec::new());
-        prop_assert!(out.iter().all(|&v| v.abs_diff(level) <= 1), "{out:?}");
     }
 }
 
@@ -272,40 +267,69 @@ fn still(picture: Picture) -> Frame {
 }
 
 #[test]
-fn the_closer_look_moves_the_corners_as_the_reference_does() {
+fn the_middle_of_the_corners_pane_is_the_quad_and_around_it_lies_the_frame() {
+    let picture = enlarged(3);
+    let quad = Quad(PLATE.map(|(x, y)| (x * 3.0, y * 3.0)));
+    let (out, map) = rectified(&picture, &quad, Pane::CORNERS).unwrap();
+    // 192 x 64 pixels, the quad on the 120 x 40 in the middle.
+    for ((u, v), corner) in [(36.0, 12.0), (156.0, 12.0), (156.0, 52.0), (36.0, 52.0)]
+        .into_iter()
+        .zip(quad.0)
+    {
+        let (x, y) = map.at(u, v);
+        let away = (x - f64::from(corner.0)).hypot(y - f64::from(corner.1));
+        assert!(away < 1e-3, "{away}");
+    }
+    // A pixel outside of the quad shows the frame's pixel there.
+    let (x, y) = map.at(10.0, 30.0);
+    let at = (y as usize * picture.width as usize + x as usize) * 3;
+    let shown = &out[(30 * 192 + 10) * 3..][..3];
+    for (a, b) in shown.iter().zip(&picture.rgb[at..at + 3]) {
+        assert!(
+            a.abs_diff(*b) <= 12,
+            "{shown:?} {:?}",
+            &picture.rgb[at..at + 3]
+        );
+    }
+}
+
+#[test]
+fn a_closer_look_brings_rough_corners_to_the_plate() {
+    // A rendered plate 94 pixels wide; the renderer says where its corners are.
+    let rendered = [
+        (63.97, 79.87),
+        (155.84, 60.78),
+        (158.36, 88.81),
+        (68.01, 108.54),
+    ];
+    let picture = crate::picture::decode(include_bytes!("../../tests/fixtures/tilted.jpg"));
+    let frame = still(picture.unwrap());
     let models = Models::embedded().unwrap();
     let mut recogniser = Recogniser::new(&models, Options::default()).unwrap();
-    let small = [
-        (130.236, 57.916),
-        (179.773, 67.921),
-        (176.995, 85.777),
-        (127.591, 75.732),
-    ];
-    // Enlarged pictures are seen a little differently; at 5 the view is blurred before it shrinks.
-    let four = [
-        (130.505, 59.090),
-        (180.064, 68.590),
-        (177.490, 85.598),
-        (128.017, 76.025),
-    ];
-    let five = [
-        (130.569, 59.081),
-        (180.046, 68.551),
-        (177.465, 85.600),
-        (128.083, 76.059),
-    ];
-    for (picture, times, expected) in [
-        (fixture(), 1.0, small),
-        (enlarged(4), 4.0, four),
-        (enlarged(5), 5.0, five),
+    let away = |quad: &Quad| {
+        let pairs = quad.0.iter().zip(rendered);
+        pairs
+            .map(|(a, b)| (a.0 - b.0).hypot(a.1 - b.1))
+            .fold(0.0, f32::max)
+    };
+    // As far off as the finder's corners may be, and as a box around the plate.
+    let moved = |dx, dy, size| {
+        let (cx, cy) = Quad(rendered).centre();
+        Quad(rendered.map(|(x, y)| (cx + (x - cx) * size + dx, cy + (y - cy) * size + dy)))
+    };
+    let around = Quad([(63.0, 60.0), (159.0, 60.0), (159.0, 109.0), (63.0, 109.0)]);
+    for rough in [
+        moved(6.0, 0.0, 1.0),
+        moved(0.0, -4.0, 1.0),
+        moved(0.0, 0.0, 1.15),
+        around,
     ] {
-        let found = recogniser.detect(&still(picture)).unwrap();
-        assert_eq!(found.len(), 1);
-        for (a, b) in found[0].1.0.iter().zip(expected) {
-            let away = (a.0 / times - b.0).hypot(a.1 / times - b.1);
-            assert!(away < 0.3, "{a:?} {b:?} at {times}");
-        }
+        let exact = recogniser.exact(&frame, &rough).unwrap().unwrap();
+        assert!(away(&exact) < 2.0, "{} from {rough:?}", away(&exact));
     }
+    let found = recogniser.detect(&frame).unwrap();
+    assert_eq!(found.len(), 1);
+    assert!(away(&found[0].1) < 2.0, "{found:?}");
 }
 
 #[test]
