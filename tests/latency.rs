@@ -55,7 +55,9 @@ fn run() -> Result<bool, Failure> {
     for _ in 0..trials() {
         camera.show(1);
         if !wait_for(Duration::from_secs(5), || times(&gate).len() > opened) {
-            return Err(format!("no opening:\n{}", gate.log().join("\n")).into());
+            let log = gate.log();
+            let last = log[log.len().saturating_sub(40)..].join("\n");
+            return Err(format!("no opening; the log ends:\n{last}").into());
         }
         opened = times(&gate).len();
         camera.show(EMPTY);

@@ -105,10 +105,13 @@ impl Passage {
         self.vehicle.as_ref().map(|v| v.sighting.quad)
     }
 
+    /// Since when it has stood in this passage: a vehicle that left and came back to the same
+    /// place has not been standing there in between.
     pub(super) fn still_since(&self) -> Monotonic {
+        let began = self.began.monotonic;
         self.vehicle
             .as_ref()
-            .map_or(self.began.monotonic, |v| v.still_since)
+            .map_or(began, |v| v.still_since.max(began))
     }
 
     /// Whether the barrier should be asked to open, now that the vehicle may pass and is in

@@ -353,6 +353,26 @@ fn a_parked_car_has_one_passage_until_it_moves() {
 }
 
 #[test]
+fn a_car_that_comes_back_to_its_place_has_not_been_parked_there() {
+    let mut w = World::with(Settings {
+        stay_limit: Duration::from_mins(1),
+        ..Settings::new("entry".parse().unwrap())
+    });
+    w.enter(1, "苏E12345", 120.0);
+    w.frames(300);
+    // Out of sight for longer than the lane waits, in the same place again.
+    let same = w.vehicles.clone();
+    w.vehicles.clear();
+    w.frames(100);
+    w.vehicles = same;
+    w.frames(300);
+    w.leave(1);
+    w.frames(100);
+    assert_eq!(w.openings.len(), 2);
+    assert_eq!(w.outcomes(), [Outcome::Passed, Outcome::Passed]);
+}
+
+#[test]
 fn an_admitted_car_that_keeps_waiting_is_shown_to_the_guard() {
     let mut w = World::new(Trigger::Picture);
     w.enter(1, "苏E12345", 120.0);
