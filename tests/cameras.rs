@@ -159,8 +159,8 @@ fn a_resident_comes_in_by_h264_and_again_after_the_camera_was_cut_off() {
 }
 
 #[test]
-fn a_resident_comes_in_by_h265() {
-    resident_comes_by_network("h265", 0);
+fn a_resident_comes_in_by_h265_and_again_after_the_camera_was_cut_off() {
+    resident_comes_by_network("h265", 1);
 }
 
 /// A JPEG whose header claims 30,000 x 30,000 pixels.

@@ -50,25 +50,28 @@ fn kill_9_at_random_moments_loses_nothing_and_moves_nothing() {
     for round in 0..kills() {
         camera.show(EMPTY);
         camera.drain().unwrap();
-        let pulses_before = board.pulses().len();
         let gate = Gate::start(&site).unwrap();
         slowest = slowest.max(gate.ready_after);
-        // Nothing that was going on before the kill moves the boom now.
         std::thread::sleep(Duration::from_millis(300));
-        assert_eq!(
-            board.pulses().len(),
-            pulses_before,
-            "an opening without a fresh cause"
-        );
         let plate = format!("苏E{:05}", 10_000 + round);
         site.register(&plate.parse().unwrap()).unwrap();
         acknowledged.push(plate);
+        let shown = Instant::now();
         camera.show(1);
         std::thread::sleep(Duration::from_millis(rng.random_range(0..1500)));
         let killed_at = Instant::now();
         gate.kill().unwrap();
         // The relay guard sees its pipe close.
         std::thread::sleep(Duration::from_millis(250));
+        // Since the last kill nobody came before now: nothing that was going on then moves the boom,
+        // neither while the gate is dead nor when it starts.
+        for (since, _) in &board.pulses()[openings..] {
+            assert!(
+                *since >= shown,
+                "round {round}: an edge {:?} before its cause",
+                shown - *since
+            );
+        }
         for (since, length) in board.pulses() {
             assert!(length <= BOUND, "a pulse of {length:?}");
             assert!(
@@ -76,7 +79,7 @@ fn kill_9_at_random_moments_loses_nothing_and_moves_nothing() {
                 "still on after the kill"
             );
         }
-        openings += board.pulses().len() - pulses_before;
+        openings = board.pulses().len();
     }
     camera.show(EMPTY);
     let gate = Gate::start(&site).unwrap();
@@ -118,6 +121,15 @@ fn kill_9_at_random_moments_loses_nothing_and_moves_nothing() {
     // The boom need not wait for the disk, so a kill can take an opening's entry with it; but
     // nothing is written down that did not happen.
     assert!(opened <= openings, "{opened} written down, {openings} seen");
+    assert!(
+        openings - opened <= kills(),
+        "{opened} written down of {openings}: a kill can take one with it, not more"
+    );
+    assert_eq!(
+        board.pulses().len(),
+        openings,
+        "an edge after the last restart, with nobody in front"
+    );
     println!(
         "BAR kill -9: {} kills, {openings} openings on the board, {opened} written down, {entries} entries with a whole chain, {} register rows kept, ready after {slowest:.2?} at the latest",
         kills(),

@@ -149,13 +149,7 @@ fn serve(stream: &UnixStream, handler: &(dyn Fn(Request) -> Reply + Send + Sync)
     let mut reader = BufReader::new(stream.take(LONGEST));
     let mut line = String::new();
     while let Ok(1..) = reader.read_line(&mut line) {
-        let reply = match serde_json::from_str(&line) {
-            Ok(request) => handler(request),
-            Err(e) => Reply::Refused {
-                message: format!("the request cannot be read: {e}"),
-            },
-        };
-        let Ok(mut text) = serde_json::to_vec(&reply) else {
+        let Ok(mut text) = serde_json::to_vec(&answer(&line, handler)) else {
             return;
         };
         text.push(b'\n');
@@ -165,6 +159,16 @@ fn serve(stream: &UnixStream, handler: &(dyn Fn(Request) -> Reply + Send + Sync)
             return;
         }
         line.clear();
+    }
+}
+
+/// The reply to one line, whatever it is.
+fn answer(line: &str, handler: &dyn Fn(Request) -> Reply) -> Reply {
+    match serde_json::from_str(line) {
+        Ok(request) => handler(request),
+        Err(e) => Reply::Refused {
+            message: format!("the request cannot be read: {e}"),
+        },
     }
 }
 
@@ -191,4 +195,76 @@ pub(crate) fn ask(path: &Path, request: &Request) -> std::io::Result<Option<Repl
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line)?;
     Ok(Some(serde_json::from_str(&line)?))
+}
+
+#[cfg(test)]
+mod tests {
+    //! No line brings the daemon down, and what is taken for a request is one. Ten minutes of it:
+    //! `PROPTEST_CASES=5000000 cargo test --release --workspace socket::tests`.
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: [&str; 7] = [
+        r#"{"do":"status"}"#,
+        r#"{"do":"answer","lane":"entry","passage":"01a20d9f-9e2a-71a3-9c26-ec172b4045db","admit":true,"by":"王"}"#,
+        r#"{"do":"answer","lane":null,"passage":null,"admit":false,"by":""}"#,
+        r#"{"do":"registry","change":{"what":"list"},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"remove","plate":"苏E12345"},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"add","vehicle":{"plate":"苏E12345"}},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"import","vehicles":[{"plate":"苏ED12345"},{"plate":"WJ苏12345"}]},"by":"guard"}"#,
+    ];
+
+    /// What the handler was asked, as JSON, or what was refused.
+    fn asked(line: &str) -> Result<String, String> {
+        let heard = |request| Reply::Done {
+            message: serde_json::to_string(&request).unwrap(),
+        };
+        match answer(line, &heard) {
+            Reply::Done { message } => Ok(message),
+            Reply::Refused { message } => Err(message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn check(line: &str) -> Result<(), TestCaseError> {
+        match asked(line) {
+            // What was understood means the same when it is said again.
+            Ok(request) => prop_assert_eq!(asked(&request), Ok(request.clone())),
+            Err(why) => {
+                prop_assert!(why.starts_with("the request cannot be read: "), "{}", why);
+                prop_assert!(why.len() < 400 + line.len() * 4, "{}", why);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn good_requests_are_understood() {
+        for line in GOOD {
+            asked(line).unwrap();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_answered(line in "(?s).{0,300}") {
+            check(&line)?;
+        }
+
+        #[test]
+        fn a_damaged_request_is_answered(
+            line in prop::sample::select(&GOOD[..]),
+            cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), "[ -~门苏\u{0}]{0,5}"), 1..5),
+        ) {
+            let mut text: Vec<char> = line.chars().collect();
+            for (from, len, new) in cuts {
+                let from = from.index(text.len() + 1);
+                let to = (from + len.index(9)).min(text.len());
+                text.splice(from..to, new.chars());
+            }
+            check(&text.into_iter().collect::<String>())?;
+        }
+    }
 }
