@@ -1,11 +1,12 @@
 """Export to ONNX:
 
-    python export.py reader READER.pt plate_reader.onnx
+    python export.py reader READER.pt plate_reader.onnx [TEMPERATURE]
     python export.py corners CORNERS.pt plate_corners.onnx
     python export.py finder FINDER.pt plate_finder.onnx
 
 The input's normalisation (uint8 / 255 - 0.5, BGR) is left to the caller; the
-reader's outputs become log-probabilities.
+reader's outputs become log-probabilities, at the temperature that calibrate.py
+found.
 """
 from __future__ import annotations
 
@@ -22,27 +23,27 @@ from net_detect import H, W, PlateFinder
 
 
 class LogProbs(nn.Module):
-    def __init__(self, net):
+    def __init__(self, net, temperature):
         super().__init__()
-        self.net = net
+        self.net, self.temperature = net, temperature
 
     def forward(self, x):
         chars, kind = self.net(x)
-        return chars.log_softmax(-1), kind.log_softmax(-1)
+        return (chars / self.temperature).log_softmax(-1), kind.log_softmax(-1)
 
 
 WHATS = {
-    "reader": (lambda: LogProbs(SlotNet()), (48, 160), ["characters", "kind"]),
+    "reader": (SlotNet, (48, 160), ["characters", "kind"]),
     "corners": (CornerNet, (VIEW_H, VIEW_W), ["corners", "plate"]),
     "finder": (PlateFinder, (H, W), ["plates"]),
 }
 
 
-def main(what, weights, out):
+def main(what, weights, out, temperature="1"):
     make, size, names = WHATS[what]
     net = make()
-    (net.net if what == "reader" else net).load_state_dict(torch.load(weights))
-    net = net.eval()
+    net.load_state_dict(torch.load(weights))
+    net = (LogProbs(net, float(temperature)) if what == "reader" else net).eval()
     x = torch.rand(1, 3, *size) - 0.5
     torch.onnx.export(net, (x,), out, input_names=["image"], output_names=names, opset_version=17, dynamo=False, do_constant_folding=True)
     got = onnxruntime.InferenceSession(out).run(None, {"image": x.numpy()})

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import zlib
 from pathlib import Path
 
 import cv2
@@ -124,6 +125,7 @@ def main():
     ap.add_argument("what", choices=["crops", "scenes"]), ap.add_argument("out")
     ap.add_argument("--split", nargs="+", default=["train"]), ap.add_argument("--index", type=Path, default=Path("../data/index.tsv"))
     ap.add_argument("--corners", help="the corner network's weights")
+    ap.add_argument("--hold-out", type=int, default=0, help="one number in so many goes to OUT.dev.npz")
     a = ap.parse_args()
     if a.what == "crops":
         net = None
@@ -131,8 +133,12 @@ def main():
             net = corners.CornerNet().eval()
             net.load_state_dict(torch.load(a.corners))
         x, y, k, labels, _ = crops(a.index, *a.split, net=net)
-        np.savez(a.out, x=x, y=y, k=k)
-        print(len(x), "crops,", len(set(labels)), "numbers")
+        # By number, so that no number stands on both sides.
+        apart = np.array([bool(a.hold_out) and zlib.crc32(t.encode()) % a.hold_out == 0 for t in labels])
+        np.savez(a.out, x=x[~apart], y=y[~apart], k=k[~apart])
+        if a.hold_out:
+            np.savez(a.out.removesuffix(".npz") + ".dev.npz", x=x[apart], y=y[apart], k=k[apart])
+        print(len(x), "crops,", len(set(labels)), "numbers,", int(apart.sum()), "crops held out")
     else:
         x, q = scenes(a.index, *a.split)
         np.savez(a.out, x=x, q=q)

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import augment
 import plates
@@ -56,6 +57,8 @@ def main():
     if a.init:
         model.load_state_dict(torch.load(a.init))
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.3f} M parameters, {len(x)} synthetic, {0 if rx is None else len(rx)} real", flush=True)
+    # The mean of the last thousand or so steps reads better than the last step.
+    mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
     opt = torch.optim.AdamW(model.parameters(), lr=a.lr, weight_decay=1e-3)
     n_real = int(a.batch * a.real_share) if rx is not None else 0
     n_synth = a.batch - n_real
@@ -83,13 +86,12 @@ def main():
                 loss = loss + 0.2 * F.cross_entropy(kinds, kb, ignore_index=-1)
             opt.zero_grad(set_to_none=True)
             loss.backward()
-            opt.step()
-            sched.step()
+            opt.step(), sched.step(), mean.update_parameters(model)
             total += loss.item()
             if s % 100 == 99:
                 print(f"  epoch {epoch} step {s + 1}/{steps} loss {total / (s + 1):.3f} {time.time() - t0:.0f} s", flush=True)
-        torch.save(model.state_dict(), a.out)
-        scores = "  ".join(f"{p.split('/')[-1]} {100 * f:.1f}/{100 * t:.1f}" for p, v in vals for f, t in [accuracy(model, v["x"], v["y"])])
+        torch.save(mean.module.state_dict(), a.out)
+        scores = "  ".join(f"{p.split('/')[-1]} {100 * f:.1f}/{100 * t:.1f}" for p, v in vals for f, t in [accuracy(mean.module, v["x"], v["y"])])
         print(f"epoch {epoch} loss {total / steps:.4f} {time.time() - t0:.0f} s | exact/without province: {scores}", flush=True)
 
 

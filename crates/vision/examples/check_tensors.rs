@@ -1,20 +1,24 @@
-//! Compares the finder's and the reader's outputs with recorded ones.
+//! Compares the networks' answers with onnxruntime's, and says how long each takes on one thread.
 //!
 //! ```text
-//! cargo run --release -p vision --example check_tensors -- ../shared/lab/weights/check.npz
+//! python models/training/compare.py          # records onnxruntime's answers, then runs this
+//! cargo run --release -p vision --example check_tensors -- runs/check.npz
 //! ```
 //!
-//! The archive holds `crops` (N x 48 x 160 x 3 bytes, BGR), `characters`, `kind`, `frames`
-//! (N x 288 x 512 x 3 bytes, BGR) and `plates`, as numpy writes them. Prints the largest
-//! difference of each output and fails above 1e-3.
+//! The archive holds, as numpy writes them, pictures as bytes (N x rows x columns x 3, BGR) and
+//! the answers to them: `frames` and `plates`, `views` and `corners` and `plate`, `crops` and
+//! `characters` and `kind`. Prints the largest difference of each answer and the median time of
+//! each network, and fails if a difference is above 1e-3.
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::Read;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use flate2::read::DeflateDecoder;
-use vision::models::Models;
+use vision::models::manifest::{CORNERS_INPUT, FINDER_INPUT, READER_INPUT};
+use vision::models::{Answer, ModelError, Models, Runners};
 
 /// Largest difference that passes.
 const TOLERANCE: f32 = 1e-3;
@@ -96,46 +100,69 @@ fn worst(found: &[f32], expected: &[u8]) -> f32 {
         })
 }
 
+/// One network: its pictures' name and size, its answers' names, and how it is run.
+type Network = (
+    &'static str,
+    (usize, usize),
+    &'static [&'static str],
+    fn(&mut Runners, &[u8]) -> Result<Answer, ModelError>,
+);
+
+const NETWORKS: [Network; 3] = [
+    ("frames", FINDER_INPUT, &["plates"], Runners::find),
+    (
+        "views",
+        CORNERS_INPUT,
+        &["corners", "plate"],
+        Runners::corners,
+    ),
+    (
+        "crops",
+        READER_INPUT,
+        &["characters", "kind"],
+        Runners::read,
+    ),
+];
+
 fn run() -> Result<bool, Box<dyn Error>> {
-    let path = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "../shared/lab/weights/check.npz".to_owned());
-    let zip = std::fs::read(&path).map_err(|e| {
-        format!("{path} cannot be read ({e}); the recorded tensors are not part of this repository")
-    })?;
+    let path = std::env::args().nth(1).unwrap_or("runs/check.npz".into());
+    let zip = std::fs::read(&path)
+        .map_err(|e| format!("{path} cannot be read ({e}); models/training/compare.py makes it"))?;
     let arrays = arrays(&zip)?;
     let array = |name: &str| arrays.get(name).ok_or(format!("{path} has no {name:?}"));
-    let rgb = |bgr: &[u8]| -> Vec<u8> {
-        bgr.chunks_exact(3)
-            .flat_map(|p| [p[2], p[1], p[0]])
-            .collect()
-    };
-    let models = Models::embedded()?;
-    let mut runners = models.runners()?;
-    let mut differences: HashMap<&str, f32> = HashMap::new();
-    let mut note = |name, found: &[f32], all: &[u8], index: usize| {
-        let bytes = found.len() * 4;
-        let expected = all.get(index * bytes..(index + 1) * bytes).unwrap_or(&[]);
-        let most = differences.entry(name).or_insert(0.0);
-        *most = most.max(worst(found, expected));
-    };
-    let crops = array("crops")?.chunks_exact(48 * 160 * 3);
-    let frames = array("frames")?.chunks_exact(288 * 512 * 3);
-    println!("{} crops, {} frames", crops.len(), frames.len());
-    if crops.len() == 0 || frames.len() == 0 {
-        return Err("the archive has nothing to compare with".into());
+    let mut runners = Models::embedded()?.runners()?;
+    let mut close = true;
+    for (pictures, (rows, columns), answers, look) in NETWORKS {
+        let bgr = array(pictures)?.chunks_exact(rows * columns * 3);
+        if bgr.len() == 0 {
+            return Err(format!("{path} has no picture in {pictures:?}").into());
+        }
+        let mut times = Vec::with_capacity(bgr.len());
+        let mut differences = vec![0.0_f32; answers.len()];
+        for (index, picture) in bgr.enumerate() {
+            let rgb: Vec<u8> = picture
+                .chunks_exact(3)
+                .flat_map(|p| [p[2], p[1], p[0]])
+                .collect();
+            let start = Instant::now();
+            let answer = look(&mut runners, &rgb)?;
+            times.push(start.elapsed());
+            for (output, (name, most)) in answers.iter().zip(&mut differences).enumerate() {
+                let found = answer.values(output);
+                let expected = array(name)?.chunks_exact(found.len().max(1) * 4).nth(index);
+                *most = most.max(worst(found, expected.unwrap_or(&[])));
+            }
+        }
+        times.sort_unstable();
+        let median = times[times.len() / 2].as_secs_f64() * 1e3;
+        println!(
+            "{pictures:8} {} pictures, median {median:.3} ms",
+            times.len()
+        );
+        for (name, most) in answers.iter().zip(&differences) {
+            println!("  {name:12} largest difference {most:.2e}");
+            close &= *most <= TOLERANCE;
+        }
     }
-    for (index, crop) in crops.enumerate() {
-        let answer = runners.read(&rgb(crop))?;
-        note("characters", answer.values(0), array("characters")?, index);
-        note("kind", answer.values(1), array("kind")?, index);
-    }
-    for (index, frame) in frames.enumerate() {
-        let answer = runners.find(&rgb(frame))?;
-        note("plates", answer.values(0), array("plates")?, index);
-    }
-    for (name, most) in &differences {
-        println!("{name:12} largest difference {most:.2e}");
-    }
-    Ok(differences.values().all(|&d| d <= TOLERANCE))
+    Ok(close)
 }

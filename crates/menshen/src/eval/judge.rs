@@ -135,8 +135,8 @@ impl JudgedPlate {
 pub(super) struct Finds {
     /// For each labelled number with corners the overlap of the find at its place, if there is one.
     pub(super) plates: Vec<Option<f64>>,
-    /// For each find on a picture whose plates are known with their corners: whether it is at a plate. What is at an
-    /// unreadable or foreign plate is left out.
+    /// For each find on a picture whose plates are all known with their corners: whether it is
+    /// at a plate. What is at an unreadable or foreign plate is left out.
     pub(super) finds: Vec<bool>,
     /// For each text read: whether it is at a labelled number. What is at an unreadable plate is
     /// left out.
