@@ -44,10 +44,28 @@ def run(net, pictures):
     return [np.concatenate(a) for a in zip(*answers)], float(np.median(times)) * 1e3
 
 
+FIXTURES = ROOT / "crates/vision/tests/fixtures"
+
+
+def record_fixtures():
+    """onnxruntime's answers to the pictures that crates/vision/tests/models.rs feeds the program."""
+    frame = cv2.imread(str(FIXTURES / "frame.png"))
+    view = np.ascontiguousarray(frame[: corners.VIEW_H, : corners.VIEW_W])
+    crops = np.fromfile(FIXTURES / "crops.bgr", np.uint8).reshape(-1, camera.CROP_H, camera.CROP_W, 3)
+    for model, pictures, names in (("plate_finder", [frame], ["plates"]), ("plate_corners", [view], ["corners", "plate"]),
+                                   ("plate_reader", crops, ["characters", "kind"])):
+        for name, answer in zip(names, run(session(model), pictures)[0]):
+            answer.astype("<f4").tofile(FIXTURES / f"{name}.f32")
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--data", type=Path), ap.add_argument("--glyphs"), ap.add_argument("--count", type=int, default=100)
+    ap.add_argument("--fixtures", action="store_true", help="record the answers that the program's tests expect, and end")
     a = ap.parse_args()
+    if a.fixtures:
+        record_fixtures()
+        return
     if a.data:
         index = a.data / "index.tsv"
         pictures = [real.read(index, r) for r in real.rows(index, "test") if r["kind"] == "scene"][: a.count]
