@@ -9,6 +9,7 @@ mod check;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod eval;
 mod outcome;
 mod read;
 mod registry;
@@ -46,6 +47,8 @@ enum Verb {
     Check(check::CheckArgs),
     /// Read the plates in pictures / 识别图片中的车牌
     Read(read::ReadArgs),
+    /// Measure the recogniser on labelled pictures / 用带标注的图片评测识别
+    Eval(eval::EvalArgs),
     /// The register of vehicles / 车辆登记
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(args),
         Verb::Read(args) => read::run(args),
+        Verb::Eval(args) => eval::run(args),
         Verb::Registry(verb) => registry::run(verb),
         Verb::Answer(args) => answer::run(args),
         Verb::Status(args) => answer::status(&args),

@@ -159,7 +159,7 @@ fn read(args: &ReadArgs) -> Result<usize, ReadError> {
 }
 
 /// A bar on a terminal when there is much to do, else nothing.
-fn progress(pictures: usize) -> ProgressBar {
+pub(crate) fn progress(pictures: usize) -> ProgressBar {
     if pictures < 10 || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -369,13 +369,16 @@ fn table(out: &mut impl Write, answer: &PictureAnswer) -> io::Result<()> {
     Ok(())
 }
 
-/// The text with spaces up to `columns` of a terminal, where Chinese characters take two.
-fn padded(text: &str, columns: usize) -> String {
-    let wide: usize = text
-        .chars()
+/// Columns of a terminal that a text takes: Chinese characters take two.
+pub(crate) fn columns(text: &str) -> usize {
+    text.chars()
         .map(|c| if c >= '\u{1100}' { 2 } else { 1 })
-        .sum();
-    format!("{text}{}", " ".repeat(columns.saturating_sub(wide)))
+        .sum()
+}
+
+/// The text with spaces up to `wide` columns of a terminal.
+pub(crate) fn padded(text: &str, wide: usize) -> String {
+    format!("{text}{}", " ".repeat(wide.saturating_sub(columns(text))))
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ pub(super) struct Finds {
     pub(super) plates: Vec<Option<f64>>,
     /// For each find on a picture whose plates are all known with their corners: whether it is
     /// at a plate. What is at an unreadable or foreign plate is left out.
-    pub(super) finds: Vec<bool>,
+    pub(super) at_plates: Vec<bool>,
     /// For each text read: whether it is at a labelled number. What is at an unreadable plate is
     /// left out.
     pub(super) texts: Vec<bool>,
@@ -357,21 +357,20 @@ fn finds(labels: &[LabelledPlate], answers: &[Answer], pairs: &[Option<usize>]) 
             }
         }
     }
-    let overlaps: Vec<(usize, usize, f64)> =
-        candidates.iter().map(|c| (c.2, c.3, c.1)).collect();
-    let places = greedy(labels.len(), candidates);
+    let overlaps: Vec<(usize, usize, f64)> = candidates.iter().map(|c| (c.2, c.3, c.1)).collect();
+    let found = greedy(labels.len(), candidates);
     let at = |answer: usize| {
-        let label = places.iter().position(|p| *p == Some(answer));
+        let label = found.iter().position(|p| *p == Some(answer));
         label.map(|l| &labels[l].says)
     };
     let plates = labels
         .iter()
-        .zip(&places)
+        .zip(&found)
         .enumerate()
         .filter(|(_, (label, _))| label.number().is_some() && label.quad.is_some())
-        .map(|(l, (_, place))| {
-            let place = (*place)?;
-            let pair = overlaps.iter().find(|o| (o.0, o.1) == (l, place));
+        .map(|(l, (_, answer))| {
+            let answer = (*answer)?;
+            let pair = overlaps.iter().find(|o| (o.0, o.1) == (l, answer));
             pair.map(|o| o.2)
         })
         .collect();
@@ -393,7 +392,7 @@ fn finds(labels: &[LabelledPlate], answers: &[Answer], pairs: &[Option<usize>]) 
     let is_text = |a: &usize| answers[*a].number.confidence >= LEAST_CONFIDENCE;
     Finds {
         plates,
-        finds: if all_known {
+        at_plates: if all_known {
             (0..answers.len()).filter_map(counts).collect()
         } else {
             Vec::new()
@@ -484,12 +483,20 @@ pub(super) mod tests {
         let three = [Some("苏E12345"), Some("苏E54821"), None];
         assert_eq!(read[..3], three);
         let plate = &judged.plates[1];
-        assert!(!plate.is_exact(plate.read()) && judged.plates[0].is_exact(judged.plates[0].read()));
-        assert_eq!((judged.plates[3].number.as_ref(), read[3]), (None, Some("粤B11111")));
+        assert!(
+            !plate.is_exact(plate.read()) && judged.plates[0].is_exact(judged.plates[0].read())
+        );
+        assert_eq!(
+            (judged.plates[3].number.as_ref(), read[3]),
+            (None, Some("粤B11111"))
+        );
         let finds = judged.whole.unwrap().finds;
         // By place the first plate was found, although another text stands there.
-        assert_eq!(finds.plates.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
-        assert_eq!(finds.finds, [true, false, true]);
+        assert_eq!(
+            finds.plates.iter().map(Option::is_some).collect::<Vec<_>>(),
+            [true, true, false]
+        );
+        assert_eq!(finds.at_plates, [true, false, true]);
         assert_eq!(finds.texts, [true, true, false]);
     }
 
@@ -514,12 +521,15 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_too_unsure_is_no_text_but_for_the_reader_alone() {
-        let judged = whole(vec![label("苏E12345", Some(0.0))], vec![answer("苏E12345", 0.2, 0.0)]);
+        let judged = whole(
+            vec![label("苏E12345", Some(0.0))],
+            vec![answer("苏E12345", 0.2, 0.0)],
+        );
         let plate = &judged.plates[0];
         assert!(plate.answer.is_some() && plate.read().is_none());
         let picture = judged.whole.as_ref().unwrap();
         assert!(!picture.right && picture.finds.texts.is_empty());
-        assert_eq!(picture.finds.finds, [true]);
+        assert_eq!(picture.finds.at_plates, [true]);
         let seen = Seen {
             whole: None,
             alone: vec![Some(answer("苏E12345", 0.2, 0.0))],
@@ -548,8 +558,11 @@ pub(super) mod tests {
             assert_eq!(one.plates[0].number, None);
         }
         // A foreign plate may be found.
-        let found = whole(vec![label("foreign", Some(0.0))], vec![answer("苏E12345", 0.1, 0.0)]);
-        assert_eq!(found.whole.unwrap().finds.finds, [] as [bool; 0]);
+        let found = whole(
+            vec![label("foreign", Some(0.0))],
+            vec![answer("苏E12345", 0.1, 0.0)],
+        );
+        assert_eq!(found.whole.unwrap().finds.at_plates, [] as [bool; 0]);
     }
 
     #[test]
@@ -560,13 +573,19 @@ pub(super) mod tests {
         assert_eq!(judged.plates.len(), 1);
         let picture = judged.whole.unwrap();
         assert!(picture.right);
-        assert_eq!((picture.finds.finds, picture.finds.texts), (vec![true], vec![true]));
+        assert_eq!(
+            (picture.finds.at_plates, picture.finds.texts),
+            (vec![true], vec![true])
+        );
         // Anywhere, if nobody says where it is.
         let judged = whole(vec![label("苏E12345", Some(0.0)), label("", None)], answers);
         assert_eq!(judged.plates.len(), 1);
         let picture = judged.whole.unwrap();
         assert_eq!(picture.finds.texts, [true]);
-        assert!(picture.finds.finds.is_empty(), "not every place is known");
+        assert!(
+            picture.finds.at_plates.is_empty(),
+            "not every place is known"
+        );
     }
 
     #[test]
@@ -582,6 +601,10 @@ pub(super) mod tests {
             vec![answer("沪A0000I", 0.9, 0.0), answer("苏E1234S", 0.9, 200.0)],
         );
         assert!(two.plates[0].answer.is_none() && two.plates[1].answer.is_none());
-        assert_eq!(two.plates.len(), 4, "two missed, two where nobody knows of a plate");
+        assert_eq!(
+            two.plates.len(),
+            4,
+            "two missed, two where nobody knows of a plate"
+        );
     }
 }

@@ -172,10 +172,7 @@ pub(super) enum LabelError {
     #[error("its first line names the column {0:?} twice; rename or remove one")]
     Twice(String),
     #[error("it has no column {name:?}; it has {}", .headings.join(", "))]
-    NoSuchColumn {
-        name: String,
-        headings: Vec<String>,
-    },
+    NoSuchColumn { name: String, headings: Vec<String> },
     #[error("it cannot be read as CSV: {0}; are quotation marks in pairs?")]
     Csv(String),
 }
@@ -191,7 +188,7 @@ pub(super) fn parse(bytes: &[u8], filters: &[Filter], by: &[String]) -> Result<L
         return Err(LabelError::TooLarge { found: bytes.len() });
     }
     let text = std::str::from_utf8(bytes).map_err(|e| LabelError::Encoding {
-        line: 1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count(),
+        line: bytes[..e.valid_up_to()].split(|b| *b == b'\n').count(),
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let tabs = text.lines().next().is_some_and(|line| line.contains('\t'));
@@ -202,7 +199,9 @@ pub(super) fn parse(bytes: &[u8], filters: &[Filter], by: &[String]) -> Result<L
         .flexible(true)
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
-    let header = records.headers().map_err(|e| LabelError::Csv(e.to_string()))?;
+    let header = records
+        .headers()
+        .map_err(|e| LabelError::Csv(e.to_string()))?;
     let headings: Vec<String> = header.iter().map(str::to_owned).collect();
     let columns = Columns::find(headings)?;
     let wanted = filters
@@ -225,8 +224,8 @@ pub(super) fn parse(bytes: &[u8], filters: &[Filter], by: &[String]) -> Result<L
         while matches!(text.as_bytes().get(start), Some(b'\r' | b'\n')) {
             start += 1;
         }
-        let passed = text.as_bytes().get(counted..start).unwrap_or_default();
-        line += passed.iter().filter(|b| **b == b'\n').count() as u64;
+        let passed = text.get(counted..start).unwrap_or_default();
+        line += passed.matches('\n').count() as u64;
         counted = start.max(counted);
         if record.iter().all(str::is_empty) || !is_wanted(&record, &wanted) {
             continue;
@@ -324,108 +323,172 @@ impl Columns {
     }
 
     fn row(&self, record: &csv::StringRecord, line: u64) -> Result<Row, RowFault> {
-        let field = |place: Option<usize>| place.and_then(|p| record.get(p)).unwrap_or_default();
-        let fault = |column: &Column, text: &str, cause: String, cure: &str| RowFault {
-            line,
-            column: column.0[0],
-            text: text.to_owned(),
-            cause,
-            cure: cure.to_owned(),
-        };
+        let field = |at: Option<usize>| at.and_then(|p| record.get(p)).unwrap_or_default();
+        let at = Line(line);
         let path = field(Some(self.path));
         if !stays_inside(path) {
-            let cause = "this is no picture below the folder of pictures".to_owned();
-            return Err(fault(&PATH, path, cause, "write its path from that folder on"));
+            let cause = "this is no picture below the folder of pictures";
+            return Err(at.fault(&PATH, path, cause, "write its path from that folder on"));
         }
-        let kind_text = field(self.kind);
-        let (sort, kinds) = kinds(kind_text).map_err(|word| {
+        let kind = field(self.kind);
+        let (sort, kinds) = kinds(kind).map_err(|word| {
             let cure = "write a kind such as small, large or new-energy-small, or foreign, scene, crop or background, or leave it empty";
-            fault(&KIND, &word, "there is no such kind".to_owned(), cure)
+            at.fault(&KIND, &word, "there is no such kind", cure)
         })?;
-        let cut = match field(self.cut).to_ascii_lowercase().as_str() {
-            "yes" | "y" | "true" | "1" | "是" => true,
-            "no" | "n" | "false" | "0" | "否" => false,
-            "" => sort == Some(Sort::Crop),
-            other => {
-                let cause = "this is neither yes nor no".to_owned();
-                return Err(fault(&CUT, other, cause, "write yes or no, or leave it empty"));
-            }
+        let cut = at.cut(field(self.cut), sort)?;
+        let lists = Lists {
+            plate: field(Some(self.plate)),
+            corners: field(self.corners),
+            kind,
+            kinds,
+            colours: list(field(self.colour)),
         };
-        let plate_text = field(Some(self.plate));
-        let corners_text = field(self.corners);
-        let quads: Vec<&str> = list(corners_text);
-        let mut texts: Vec<&str> = list(plate_text);
+        let named = self.headings.iter().zip(record.iter());
+        Ok(Row {
+            line,
+            path: path.to_owned(),
+            plates: lists.plates(at, sort, cut)?,
+            cut,
+            light: field(self.light).to_lowercase(),
+            fields: named.map(|(h, f)| (h.clone(), f.to_owned())).collect(),
+        })
+    }
+}
+
+/// A line of the file, from 1.
+#[derive(Debug, Clone, Copy)]
+struct Line(u64);
+
+impl Line {
+    fn fault(self, column: &Column, text: &str, cause: impl Into<String>, cure: &str) -> RowFault {
+        RowFault {
+            line: self.0,
+            column: column.0[0],
+            text: text.to_owned(),
+            cause: cause.into(),
+            cure: cure.to_owned(),
+        }
+    }
+
+    /// Whether the picture is a cut-out; a crop is one if nothing else is said.
+    fn cut(self, text: &str, sort: Option<Sort>) -> Result<bool, RowFault> {
+        match text.to_ascii_lowercase().as_str() {
+            "yes" | "y" | "true" | "1" | "是" => Ok(true),
+            "no" | "n" | "false" | "0" | "否" => Ok(false),
+            "" => Ok(sort == Some(Sort::Crop)),
+            other => {
+                let cure = "write yes or no, or leave it empty";
+                Err(self.fault(&CUT, other, "this is neither yes nor no", cure))
+            }
+        }
+    }
+}
+
+/// The fields of a row that hold something for each plate.
+struct Lists<'a> {
+    plate: &'a str,
+    corners: &'a str,
+    kind: &'a str,
+    kinds: Vec<PlateSort>,
+    colours: Vec<&'a str>,
+}
+
+impl Lists<'_> {
+    fn plates(
+        &self,
+        at: Line,
+        sort: Option<Sort>,
+        cut: bool,
+    ) -> Result<Vec<LabelledPlate>, RowFault> {
+        let quads = list(self.corners);
+        let mut texts = list(self.plate);
         if texts.is_empty() {
             texts = match sort {
                 Some(Sort::Foreign) => vec![""; quads.len().max(1)],
                 Some(Sort::Scene | Sort::Crop) => vec![""],
                 Some(Sort::Background) => Vec::new(),
-                None => vec![""; kinds.len().max(quads.len())],
+                None => vec![""; self.kinds.len().max(quads.len())],
             };
         } else if sort == Some(Sort::Background) {
-            let cause = "a background has no plate".to_owned();
-            return Err(fault(&PLATE, plate_text, cause, "leave the plate empty, or the kind"));
+            let cure = "leave the plate empty, or the kind";
+            return Err(at.fault(&PLATE, self.plate, "a background has no plate", cure));
         }
         if cut && texts.len() > 1 {
             let cause = format!("a cut-out shows one plate and not {}", texts.len());
-            return Err(fault(&PLATE, plate_text, cause, "leave one, or write cut=no"));
+            return Err(at.fault(&PLATE, self.plate, cause, "leave one, or write cut=no"));
         }
         if !quads.is_empty() && quads.len() != texts.len() {
-            let cause = format!("corners of {} plates, but {} plates", quads.len(), texts.len());
+            let cause = format!(
+                "corners of {} plates, but {} plates",
+                quads.len(),
+                texts.len()
+            );
             let cure = "separate plates by \";\" in both columns; leave an element empty where nothing is known";
-            return Err(fault(&CORNERS, corners_text, cause, cure));
+            return Err(at.fault(&CORNERS, self.corners, cause, cure));
         }
-        if kinds.len() > 1 && kinds.len() != texts.len() {
-            let cause = format!("{} kinds, but {} plates", kinds.len(), texts.len());
-            return Err(fault(&KIND, kind_text, cause, "write one for all, or one for each"));
+        if self.kinds.len() > 1 && self.kinds.len() != texts.len() {
+            let cause = format!("{} kinds, but {} plates", self.kinds.len(), texts.len());
+            let cure = "write one for all, or one for each";
+            return Err(at.fault(&KIND, self.kind, cause, cure));
         }
-        let colours = list(field(self.colour));
-        let each = |list: &[&str], i: usize| -> String {
-            let one = if list.len() == 1 { list.first() } else { list.get(i) };
-            one.copied().unwrap_or_default().to_lowercase()
+        let foreign = sort == Some(Sort::Foreign);
+        texts
+            .iter()
+            .enumerate()
+            .map(|(i, text)| {
+                let (says, kind) = self.says(at, i, text, foreign)?;
+                let quad = match quads.get(i).copied().unwrap_or_default() {
+                    "" => None,
+                    corners => Some(quad(corners).map_err(|cause| {
+                        let cure = "write x,y x,y x,y x,y in pixels: top left, top right, bottom right, bottom left of the plate";
+                        at.fault(&CORNERS, corners, cause, cure)
+                    })?),
+                };
+                Ok(LabelledPlate { says, kind, quad })
+            })
+            .collect()
+    }
+
+    /// What one plate says, and its kind.
+    fn says(
+        &self,
+        at: Line,
+        plate: usize,
+        text: &str,
+        foreign: bool,
+    ) -> Result<(Says, Option<PlateKind>), RowFault> {
+        // One element stands for all plates.
+        let kind = self.kinds.get(plate).or(self.kinds.first());
+        let kind = match kind.copied().unwrap_or_default() {
+            PlateSort::Foreign => return Ok((Says::Foreign, None)),
+            _ if foreign => return Ok((Says::Foreign, None)),
+            PlateSort::Kind(kind) => Some(kind),
+            PlateSort::NotStated => None,
         };
-        let mut plates = Vec::with_capacity(texts.len());
-        for (i, text) in texts.iter().enumerate() {
-            let kind = kinds.get(i).or(kinds.first()).copied().unwrap_or_default();
-            let says = match (kind, sort) {
-                (PlateSort::Foreign, _) | (_, Some(Sort::Foreign)) => Says::Foreign,
-                _ if text.is_empty() => Says::Unreadable,
-                _ => Says::Number(PlateNumber::parse(text).map_err(|e| {
-                    let cure = "correct it; leave it empty if nobody can read it, write foreign as its kind if it is no Chinese plate";
-                    fault(&PLATE, text, e.to_string(), cure)
-                })?),
-            };
-            let kind = match (&says, kind) {
-                (Says::Number(number), PlateSort::Kind(kind)) => {
-                    if !number.kinds().contains(&kind) {
-                        let cause = format!("{number} cannot be a {kind} plate");
-                        let cure = "correct the kind or the plate, or leave the kind empty";
-                        return Err(fault(&KIND, kind_text, cause, cure));
-                    }
-                    Some(kind)
-                }
-                (Says::Number(number), _) => kind_of(number, &each(&colours, i)),
-                (_, PlateSort::Kind(kind)) => Some(kind),
-                (_, _) => None,
-            };
-            let quad = match quads.get(i).copied().unwrap_or_default() {
-                "" => None,
-                corners => Some(quad(corners).map_err(|cause| {
-                    let cure = "write x,y x,y x,y x,y in pixels: top left, top right, bottom right, bottom left of the plate";
-                    fault(&CORNERS, corners, cause, cure)
-                })?),
-            };
-            plates.push(LabelledPlate { says, kind, quad });
+        if text.is_empty() {
+            return Ok((Says::Unreadable, kind));
         }
-        let named = self.headings.iter().zip(record.iter());
-        Ok(Row {
-            line,
-            path: path.to_owned(),
-            plates,
-            cut,
-            light: field(self.light).to_lowercase(),
-            fields: named.map(|(h, f)| (h.clone(), f.to_owned())).collect(),
-        })
+        let number = PlateNumber::parse(text).map_err(|e| {
+            let cure = "correct it; leave it empty if nobody can read it, write foreign as its kind if it is no Chinese plate";
+            at.fault(&PLATE, text, e.to_string(), cure)
+        })?;
+        let colour = match &self.colours[..] {
+            [one] => Some(one),
+            each => each.get(plate),
+        };
+        let colour = colour.copied().unwrap_or_default().to_lowercase();
+        match kind {
+            Some(kind) if !number.kinds().contains(&kind) => {
+                let cause = format!("{number} cannot be a {kind} plate");
+                let cure = "correct the kind or the plate, or leave the kind empty";
+                Err(at.fault(&KIND, self.kind, cause, cure))
+            }
+            Some(kind) => Ok((Says::Number(number), Some(kind))),
+            None => {
+                let kind = kind_of(&number, &colour);
+                Ok((Says::Number(number), kind))
+            }
+        }
     }
 }
 
@@ -466,7 +529,10 @@ fn kinds(text: &str) -> Result<(Option<Sort>, Vec<PlateSort>), String> {
         "foreign" | "外国" => Ok(PlateSort::Foreign),
         _ => kind(&word).map(PlateSort::Kind).ok_or(word),
     };
-    Ok((None, words.into_iter().map(plate).collect::<Result<_, _>>()?))
+    Ok((
+        None,
+        words.into_iter().map(plate).collect::<Result<_, _>>()?,
+    ))
 }
 
 /// A kind by its name in the files of this program, in English or Chinese, or by its code.
@@ -496,7 +562,11 @@ fn quad(text: &str) -> Result<Quad, String> {
     let numbers: Result<Vec<f32>, _> = text
         .split([',', ' ', '，'])
         .filter(|number| !number.is_empty())
-        .map(|number| number.parse().map_err(|_| format!("{number:?} is no number")))
+        .map(|number| {
+            number
+                .parse()
+                .map_err(|_| format!("{number:?} is no number"))
+        })
         .collect();
     let numbers = numbers?;
     let [x0, y0, x1, y1, x2, y2, x3, y3] = numbers[..] else {
@@ -544,20 +614,26 @@ mod tests {
              f.jpg,苏e12345;,,;,,\n",
         );
         assert_eq!(labels.faults, []);
-        let [a, c, d, e, f] = &labels.rows[..] else {
+        let [street, coach, empty, foreign, some] = &labels.rows[..] else {
             panic!("{labels:?}")
         };
-        assert_eq!((a.line, a.path.as_str(), a.light.as_str()), (2, "a.jpg", "night"));
-        assert_eq!(a.plates[1].says, number("京AD12345"));
-        assert_eq!(a.plates[1].kind, Some(PlateKind::NewEnergySmall));
-        assert_eq!(a.plates[1].quad.unwrap().0[2], (101.0, 82.0));
-        assert!(!a.cut && c.cut && !d.cut);
-        assert_eq!((c.light.as_str(), c.plates[0].kind), ("day", Some(PlateKind::Coach)));
-        assert!(d.plates.is_empty());
-        assert_eq!(e.plates[0].says, Says::Foreign);
-        assert_eq!(f.plates[0].kind, None, "small or large, nobody says");
-        assert_eq!(f.plates[1].says, Says::Unreadable);
-        assert_eq!(f.fields["path"], "f.jpg");
+        assert_eq!(
+            (street.line, street.path.as_str(), street.light.as_str()),
+            (2, "a.jpg", "night")
+        );
+        assert_eq!(street.plates[1].says, number("京AD12345"));
+        assert_eq!(street.plates[1].kind, Some(PlateKind::NewEnergySmall));
+        assert_eq!(street.plates[1].quad.unwrap().0[2], (101.0, 82.0));
+        assert!(!street.cut && coach.cut && !empty.cut);
+        assert_eq!(
+            (coach.light.as_str(), coach.plates[0].kind),
+            ("day", Some(PlateKind::Coach))
+        );
+        assert!(empty.plates.is_empty());
+        assert_eq!(foreign.plates[0].says, Says::Foreign);
+        assert_eq!(some.plates[0].kind, None, "small or large, nobody says");
+        assert_eq!(some.plates[1].says, Says::Unreadable);
+        assert_eq!(some.fields["path"], "f.jpg");
     }
 
     #[test]
@@ -583,9 +659,16 @@ mod tests {
         let only = |filters: &[&str]| {
             let filters: Vec<Filter> = filters.iter().map(|f| f.parse().unwrap()).collect();
             let labels = parse(text.as_bytes(), &filters, &["colour".into()]).unwrap();
-            labels.rows.iter().map(|r| r.path.clone()).collect::<Vec<_>>()
+            labels
+                .rows
+                .iter()
+                .map(|r| r.path.clone())
+                .collect::<Vec<_>>()
         };
-        assert_eq!(only(&["split=test", "kind!=background"]), ["a.jpg", "b.jpg"]);
+        assert_eq!(
+            only(&["split=test", "kind!=background"]),
+            ["a.jpg", "b.jpg"]
+        );
         assert_eq!(only(&["kind=scene", "kind=foreign"]), ["b.jpg", "d.jpg"]);
     }
 
@@ -619,7 +702,10 @@ mod tests {
         let gap = read("path,plate\n\n\r\na.jpg,苏E1\n");
         assert_eq!(gap.faults[0].line, 4, "empty lines count");
         let said = labels.faults[0].to_string();
-        assert!(said.contains("line 3") && said.contains("\"苏EI2345\""), "{said}");
+        assert!(
+            said.contains("line 3") && said.contains("\"苏EI2345\""),
+            "{said}"
+        );
     }
 
     #[test]
@@ -630,8 +716,13 @@ mod tests {
         assert!(refused(b"path,plate,path\n").contains("twice"));
         assert!(refused(b"path,plate\na.jpg,\xcb\xd5E12345\n").contains("line 2"));
         let filter: Filter = "split=test".parse().unwrap();
-        let missing = parse(b"path,plate\n", &[filter], &[]).unwrap_err().to_string();
-        assert!(missing.contains("\"split\"") && missing.contains("path, plate"), "{missing}");
+        let missing = parse(b"path,plate\n", &[filter], &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            missing.contains("\"split\"") && missing.contains("path, plate"),
+            "{missing}"
+        );
         assert!(parse(b"path,plate\n", &[], &["repo".into()]).is_err());
         assert!("split".parse::<Filter>().is_err() && "=a".parse::<Filter>().is_err());
         assert_eq!("a!=b=c".parse::<Filter>().unwrap().to_string(), "a!=b=c");

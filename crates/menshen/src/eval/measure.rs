@@ -116,7 +116,7 @@ pub(super) struct Split {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Group {
     /// The group's name for machines; empty where the quality is not stated.
-    pub(super) group: String,
+    pub(super) name: String,
     /// For people.
     pub(super) title: String,
     /// Its figures.
@@ -169,7 +169,7 @@ pub(super) fn measure(judged: &[(&Row, &Judged)], by: &[String]) -> Measured {
             recall: finds()
                 .flat_map(|f| f.plates.iter().map(Option::is_some))
                 .collect(),
-            precision: finds().flat_map(|f| f.finds.iter().copied()).collect(),
+            precision: finds().flat_map(|f| f.at_plates.iter().copied()).collect(),
             median_overlap: overlaps.get(overlaps.len() / 2).copied(),
         },
         reader: readings(&of(true), by),
@@ -218,8 +218,8 @@ fn readings(plates: &[(&Row, &Judged, &JudgedPlate)], by: &[String]) -> Readings
     let answers = plates.iter().filter_map(|(_, judged, plate)| {
         // In a picture with plates, what was read elsewhere may be a plate that nobody labelled.
         let holds = judged.whole.as_ref().map(|picture| picture.holds);
-        let known = plate.number.is_some()
-            || matches!(holds, Some(Holds::Nothing | Holds::Foreign));
+        let known =
+            plate.number.is_some() || matches!(holds, Some(Holds::Nothing | Holds::Foreign));
         let read = plate.read().filter(|_| known)?;
         Some((read.confidence, plate.is_exact(Some(read))))
     });
@@ -242,14 +242,19 @@ fn differences(label: &str, read: &str) -> Option<Vec<(char, char)>> {
     })
 }
 
-/// A group's place among the others, its name, and its title.
+/// A group's rank among the others, its name, and its title.
 type Name = (usize, String, String);
 
 fn splits(plates: &[(&Row, &JudgedPlate)], by: &[String]) -> Vec<Split> {
     let mut splits = vec![
         split("kind", "Kind 种类", plates, |_, p| kind(p)),
         split("province", "Province 省份", plates, |_, p| province(p)),
-        split("width", "Width in pixels 宽度（像素）", plates, |_, p| width(p)),
+        split(
+            "width",
+            "Width in pixels 宽度（像素）",
+            plates,
+            |_, p| width(p),
+        ),
         split("light", "Light 光线", plates, |row, _| light(&row.light)),
         split("road", "Given as 给出方式", plates, |_, p| road(p.road)),
     ];
@@ -273,14 +278,14 @@ fn split(
         groups.entry(name(row, plate)).or_default().add(plate);
     }
     let mut groups: Vec<(Name, Exactness)> = groups.into_iter().collect();
-    groups.sort_by_key(|((place, _, _), exactness)| (*place, Reverse(exactness.grammar.of)));
+    groups.sort_by_key(|((rank, _, _), exactness)| (*rank, Reverse(exactness.grammar.of)));
     Split {
         by: by.to_owned(),
         title: title.to_owned(),
         groups: groups
             .into_iter()
-            .map(|((_, group, title), exactness)| Group {
-                group,
+            .map(|((_, name, title), exactness)| Group {
+                name,
                 title,
                 exactness,
             })
@@ -302,12 +307,12 @@ fn kind(plate: &JudgedPlate) -> Name {
         let title = "small or large, not stated 小型或大型，未注明";
         return (PlateKind::ALL.len(), String::new(), title.to_owned());
     };
-    let place = PlateKind::ALL.iter().position(|k| *k == kind);
+    let rank = PlateKind::ALL.iter().position(|k| *k == kind);
     // The name that the kind has in all files of this program.
     let name = serde_json::to_value(kind).ok();
     let name = name.as_ref().and_then(serde_json::Value::as_str);
     (
-        place.unwrap_or_default(),
+        rank.unwrap_or_default(),
         name.unwrap_or_default().to_owned(),
         format!("{kind} {}", kind.chinese()),
     )
@@ -327,15 +332,15 @@ fn width(plate: &JudgedPlate) -> Name {
     let Some(width) = plate.width else {
         return (WIDTHS.len(), String::new(), "not known 未知".to_owned());
     };
-    let place = WIDTHS.iter().rposition(|least| width >= *least as f32);
-    let place = place.unwrap_or_default();
-    let least = WIDTHS[place];
-    let name = match (least, WIDTHS.get(place + 1)) {
+    let rank = WIDTHS.iter().rposition(|least| width >= *least as f32);
+    let rank = rank.unwrap_or_default();
+    let least = WIDTHS[rank];
+    let name = match (least, WIDTHS.get(rank + 1)) {
         (0, Some(next)) => format!("under {next}"),
         (least, Some(next)) => format!("{least} to {}", next - 1),
         (least, None) => format!("{least} and more"),
     };
-    (place, name.clone(), name)
+    (rank, name.clone(), name)
 }
 
 fn light(light: &str) -> Name {
@@ -344,7 +349,7 @@ fn light(light: &str) -> Name {
         "dusk" => "黄昏",
         "night" => "夜间",
         "rain" => "雨天",
-        "night, rain" | "night-rain" => "雨夜",
+        "night-rain" => "雨夜",
         "infrared" => "红外",
         "glare" => "强光",
         "snow" => "雪天",
@@ -355,12 +360,12 @@ fn light(light: &str) -> Name {
 }
 
 fn road(road: Road) -> Name {
-    let (place, title) = match road {
+    let (rank, title) = match road {
         Road::Whole => (0, "whole picture 整图"),
         Road::Corners => (1, "labelled corners 标注角点"),
         Road::Cut => (2, "cut out 裁好的车牌"),
     };
-    (place, road.name().to_owned(), title.to_owned())
+    (rank, road.name().to_owned(), title.to_owned())
 }
 
 #[cfg(test)]
@@ -401,7 +406,10 @@ mod tests {
         ]);
         let reader = &told.reader;
         assert_eq!(reader.plates.grammar, Share { right: 2, of: 4 });
-        assert_eq!(reader.plates.grammar_without_province, Share { right: 3, of: 4 });
+        assert_eq!(
+            reader.plates.grammar_without_province,
+            Share { right: 3, of: 4 }
+        );
         assert_eq!(told.whole.readings.plates.grammar.of, 0);
         for split in &reader.splits {
             let sum: u64 = split.groups.iter().map(|g| g.exactness.grammar.of).sum();
@@ -410,13 +418,18 @@ mod tests {
         let groups = |by: &str| -> Vec<(String, u64, u64)> {
             let split = reader.splits.iter().find(|s| s.by == by).unwrap();
             let share = |g: &Group| (g.exactness.grammar.right, g.exactness.grammar.of);
-            let row = |g: &Group| (g.group.clone(), share(g).0, share(g).1);
+            let row = |g: &Group| (g.name.clone(), share(g).0, share(g).1);
             split.groups.iter().map(row).collect()
         };
         let named = |list: &[(&str, u64, u64)]| -> Vec<(String, u64, u64)> {
-            list.iter().map(|(n, r, o)| ((*n).to_owned(), *r, *o)).collect()
+            list.iter()
+                .map(|(n, r, o)| ((*n).to_owned(), *r, *o))
+                .collect()
         };
-        assert_eq!(groups("province"), named(&[("苏", 1, 2), ("浙", 0, 1), ("", 1, 1)]));
+        assert_eq!(
+            groups("province"),
+            named(&[("苏", 1, 2), ("浙", 0, 1), ("", 1, 1)])
+        );
         assert_eq!(groups("width"), named(&[("80 to 99", 2, 4)]));
         assert_eq!(groups("light"), named(&[("", 2, 4)]));
         assert_eq!(groups("road"), named(&[("cut", 2, 4)]));

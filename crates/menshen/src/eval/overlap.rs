@@ -78,7 +78,14 @@ mod tests {
         assert!(overlap(&a, &rectangle(100.0, 0.0, 9.0, 9.0)) < 1e-9);
         assert!(overlap(&a, &rectangle(0.0, 90.0, 9.0, 9.0)) < 1e-9);
         // Two slanted strips beside each other: their boxes share most of their area.
-        let slanted = |x: f32| Quad([(x, 0.0), (x + 20.0, 0.0), (x + 80.0, 60.0), (x + 60.0, 60.0)]);
+        let slanted = |x: f32| {
+            Quad([
+                (x, 0.0),
+                (x + 20.0, 0.0),
+                (x + 80.0, 60.0),
+                (x + 60.0, 60.0),
+            ])
+        };
         assert!(overlap(&slanted(0.0), &slanted(25.0)) < 1e-9);
         assert!((overlap(&slanted(0.0), &slanted(0.0)) - 1.0).abs() < 1e-9);
     }
