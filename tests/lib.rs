@@ -14,10 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use domain::event::Chain;
 use domain::{Entry, Event, PassageRecord, PlateNumber};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sim::street::{Light, Painter, Script, View, VisibleCar};
@@ -387,6 +389,8 @@ pub struct Gate {
     /// How long it took to be ready.
     pub ready_after: Duration,
     log: Arc<Mutex<Vec<String>>>,
+    /// Fills the log.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Gate {
@@ -425,18 +429,19 @@ impl Gate {
             .stderr(Stdio::piped())
             .spawn()?;
         let log = Arc::new(Mutex::new(Vec::new()));
-        if let Some(stderr) = child.stderr.take() {
+        let reader = child.stderr.take().map(|stderr| {
             let log = Arc::clone(&log);
             std::thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                     lock(&log).push(line);
                 }
-            });
-        }
+            })
+        });
         let mut gate = Self {
             child,
             ready_after: Duration::ZERO,
             log,
+            reader,
         };
         loop {
             let mut said = [0; 256];
@@ -463,14 +468,20 @@ impl Gate {
         self.child.id()
     }
 
-    /// kill -9, and waits for its end.
+    /// kill -9, and waits for its end; what it had said until then.
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn kill(mut self) -> Result<(), Failure> {
+    pub fn kill(mut self) -> Result<Vec<String>, Failure> {
         self.child.kill()?;
         self.child.wait()?;
-        Ok(())
+        // The reader ends with the last of the gate's children that has the same standard error.
+        if let Some(reader) = self.reader.take()
+            && !wait_for(Duration::from_secs(10), || reader.is_finished())
+        {
+            return Err("a child of the gate lives on after a kill".into());
+        }
+        Ok(self.log())
     }
 
     /// SIGTERM; how long it took to end, and whether in good order.
@@ -746,12 +757,23 @@ impl Drop for Listener {
     }
 }
 
+/// Something that the board was told.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// When.
+    pub at: Instant,
+    /// When, by the wall clock: what the gate writes down about it goes by that.
+    pub wall: Timestamp,
+    /// Whether to energise the relay; otherwise to release it.
+    pub on: bool,
+}
+
 /// A serial relay board on a pseudo-terminal, and when it was told what.
 pub struct Board {
     _master: Arc<OwnedFd>,
     /// The tty that the gate opens.
     pub tty: PathBuf,
-    edges: Arc<Mutex<Vec<(Instant, bool)>>>,
+    told: Arc<Mutex<Vec<Told>>>,
 }
 
 impl Board {
@@ -765,15 +787,21 @@ impl Board {
         grantpt(&master)?;
         unlockpt(&master)?;
         let tty = PathBuf::from(ptsname(&master, Vec::new())?.into_string()?);
-        // Held open, so that the line stays up while no gate is there.
-        let held = OpenOptions::new().read(true).write(true).open(&tty)?;
+        // Held open, so that the line stays up while no gate is there. Not as this session's
+        // terminal, which it would become where there is none yet: then the kernel would stop the
+        // gate's relay guard for setting it from the background.
+        let held = File::from(rustix::fs::open(
+            &tty,
+            rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY,
+            rustix::fs::Mode::empty(),
+        )?);
         let mut raw = rustix::termios::tcgetattr(&held)?;
         raw.make_raw();
         rustix::termios::tcsetattr(&held, rustix::termios::OptionalActions::Now, &raw)?;
         let master = Arc::new(master);
         let mut reader = File::from(master.try_clone()?);
-        let edges = Arc::new(Mutex::new(Vec::new()));
-        let list = Arc::clone(&edges);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&told);
         std::thread::spawn(move || {
             let _held = held;
             let mut frame: Vec<u8> = Vec::new();
@@ -784,7 +812,11 @@ impl Board {
                     frame.clear();
                 }
                 if frame.len() == 4 {
-                    lock(&list).push((Instant::now(), frame[2] == 1));
+                    lock(&list).push(Told {
+                        at: Instant::now(),
+                        wall: Timestamp::now(),
+                        on: frame[2] == 1,
+                    });
                     frame.clear();
                 }
             }
@@ -792,24 +824,29 @@ impl Board {
         Ok(Self {
             _master: master,
             tty,
-            edges,
+            told,
         })
     }
 
     /// Whether the last thing that the board was told is to release.
     pub fn is_off(&self) -> bool {
-        lock(&self.edges).last().is_none_or(|(_, on)| !on)
+        lock(&self.told).last().is_none_or(|told| !told.on)
+    }
+
+    /// Everything it was told so far, in order.
+    pub fn told(&self) -> Vec<Told> {
+        lock(&self.told).clone()
     }
 
     /// When the relay was energised and for how long; one that still is counts to now.
     pub fn pulses(&self) -> Vec<(Instant, Duration)> {
         let mut pulses = Vec::new();
         let mut on: Option<Instant> = None;
-        for (at, energised) in lock(&self.edges).iter() {
-            match (energised, on) {
-                (true, None) => on = Some(*at),
+        for told in lock(&self.told).iter() {
+            match (told.on, on) {
+                (true, None) => on = Some(told.at),
                 (false, Some(since)) => {
-                    pulses.push((since, at.duration_since(since)));
+                    pulses.push((since, told.at.duration_since(since)));
                     on = None;
                 }
                 _ => {}

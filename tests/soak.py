@@ -4,6 +4,8 @@
     python3 tests/soak.py memory --minutes 60     resident memory and descriptors, each minute
     python3 tests/soak.py camera --kills 50       seconds from a camera's return to a frame
 
+With --codec h265 the camera sends H.265.
+
 Needs target/release/menshen (cargo build --release -p menshen), ffmpeg, mosquitto and the
 packages of tests/rtsp_server.py. The clip is rendered by the project itself:
 cargo run --release -p sim --example clip. Prints lines that begin with BAR.
@@ -70,11 +72,19 @@ def shares(pid):
             continue
 
 
+def unit_environment():
+    """What systemd sets for the gate."""
+    lines = (ROOT / "systemd" / "menshen.service").read_text().splitlines()
+    pairs = (l.split("=", 1)[1].split("=", 1) for l in lines if l.startswith("Environment="))
+    return dict(pairs)
+
+
 class Site:
     """A gate with an RTSP camera and a broker, all real."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, codec):
         self.folder = Path(folder)
+        self.codec = codec
         self.rtsp, self.mqtt = free_port(), free_port()
         self.clip = self.folder / "clip.mp4"
         frames = subprocess.Popen(
@@ -110,11 +120,12 @@ url = "rtsp://127.0.0.1:{self.rtsp}/live"
         self.turn_on()
         self.gate = subprocess.Popen(
             [MENSHEN, "run", "--config", self.folder / "menshen.toml"],
+            env=os.environ | unit_environment(),
             stderr=(self.folder / "gate.log").open("w"),
         )
 
     def turn_on(self):
-        server = ["/usr/bin/python3", str(ROOT / "tests" / "rtsp_server.py"), "--codec", "h264"]
+        server = ["/usr/bin/python3", str(ROOT / "tests" / "rtsp_server.py"), "--codec", self.codec]
         server += ["--port", str(self.rtsp), "--file", str(self.clip), "--fps", "10"]
         server += ["--width", "1280", "--height", "720"]
         self.camera = subprocess.Popen(
@@ -160,7 +171,7 @@ def memory(site, minutes):
     sizes = [s[0] for s in late]
     growth = 100 * (max(sizes) - min(sizes)) / sizes[0]
     print(
-        f"BAR memory: {sizes[0] / 1024:.1f} MiB at first, {sizes[-1] / 1024:.1f} at last, "
+        f"BAR memory: {site.codec}, {sizes[0] / 1024:.1f} MiB at first, {sizes[-1] / 1024:.1f} at last, "
         f"within {growth:.1f} %; descriptors {late[0][1]} and {late[-1][1]}; {site.frames()} frames"
     )
     return growth <= 5 and late[-1][1] <= late[0][1]
@@ -181,7 +192,7 @@ def camera(site, kills):
         took.append(time.monotonic() - back)
         print(f"{kill + 1:3} decided {took[-1]:.2f} s after the camera's return", flush=True)
     took.sort()
-    print(f"BAR camera: {kills} kills, decided after {took[len(took) // 2]:.2f} s median, {took[-1]:.2f} s at most")
+    print(f"BAR camera: {site.codec}, {kills} kills, decided after {took[len(took) // 2]:.2f} s median, {took[-1]:.2f} s at most")
     return took[-1] <= 5
 
 
@@ -190,9 +201,10 @@ def main():
     parser.add_argument("bar", choices=["memory", "camera"])
     parser.add_argument("--minutes", type=int, default=60)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--codec", choices=["h264", "h265"], default="h264")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="menshen-soak-") as folder:
-        site = Site(folder)
+        site = Site(folder, args.codec)
         try:
             good = memory(site, args.minutes) if args.bar == "memory" else camera(site, args.kills)
         finally:

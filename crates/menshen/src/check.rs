@@ -30,13 +30,13 @@ use crate::config::{
 pub(crate) struct CheckArgs {
     /// The configuration file / 配置文件
     #[arg(long, value_name = "FILE", default_value = "/etc/menshen/menshen.toml")]
-    config: PathBuf,
+    pub(crate) config: PathBuf,
     /// Print one JSON object instead of text / 输出 JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     /// zh or en; what the file says if left out / 语言
     #[arg(long, value_name = "LANGUAGE", value_parser = language)]
-    language: Option<Language>,
+    pub(crate) language: Option<Language>,
 }
 
 fn language(word: &str) -> Result<Language, String> {
@@ -56,7 +56,8 @@ pub(crate) fn run(args: CheckArgs) -> u8 {
     status
 }
 
-fn report(args: CheckArgs) -> (String, u8) {
+/// What is printed, and the exit status.
+pub(crate) fn report(args: CheckArgs) -> (String, u8) {
     let CheckArgs {
         config,
         json,

@@ -15,6 +15,8 @@
 mod document;
 mod file;
 mod house;
+#[cfg(test)]
+pub(crate) mod mutation;
 mod problem;
 mod read;
 mod size;

@@ -2,13 +2,18 @@
 //! documented file says what the types say, and no text brings the program down.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::cell::Cell;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use super::file::{SECTIONS, tables};
-use super::read::known_keys;
+use super::mutation::{attack, slipped, slips};
+use super::read::{PROBLEMS_MAX, known_keys};
 use super::*;
+use crate::check::{CheckArgs, report};
 
 const DOCUMENTED: &str = include_str!("../../../../config/menshen.toml");
 const EXAMPLES: [(&str, &str); 4] = [
@@ -729,31 +734,6 @@ proptest! {
         let _ = parse(&words.concat(), "gate.toml");
     }
 
-    /// Whatever is done to a good file, it is taken or something is said about it, and what is
-    /// said is in both languages.
-    #[test]
-    fn a_damaged_file_is_answered(
-        text in good(),
-        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), "[ -~\n“门]{0,4}"), 1..5),
-    ) {
-        let mut text: Vec<char> = text.chars().collect();
-        for (from, len, new) in cuts {
-            let from = from.index(text.len() + 1);
-            let to = (from + len.index(8)).min(text.len());
-            text.splice(from..to, new.chars());
-        }
-        let text: String = text.into_iter().collect();
-        if let Err(problems) = parse(&text, "gate.toml") {
-            prop_assert!(problems.any_error());
-            for problem in &problems.list {
-                for language in [Language::Zh, Language::En] {
-                    prop_assert!(!problem.wrong.in_language(language).is_empty());
-                    prop_assert!(!problem.cure.in_language(language).is_empty());
-                }
-            }
-        }
-    }
-
     /// A key that nobody knows is named with its line, wherever it stands.
     #[test]
     fn unknown_keys_are_always_named(
@@ -778,4 +758,287 @@ proptest! {
         prop_assert!(errors[0].key.ends_with(&suffix));
         prop_assert!(errors[0].wrong.in_language(Language::Zh).contains(&key));
     }
+}
+
+/// An installer's hand on a good file, line by line.
+#[derive(Debug, Clone)]
+enum Edit {
+    /// A line goes.
+    Drop(Index),
+    /// A line is said again elsewhere.
+    Again(Index, Index),
+    /// Two lines change places.
+    Swap(Index, Index),
+    /// A key gets another key's value.
+    Lend(Index, Index),
+    /// A key gets this value.
+    Value(Index, &'static str),
+    /// A line gets another line's key.
+    Key(Index, Index),
+}
+
+/// Values that some key takes, and values that none should.
+const VALUES: [&str; 41] = [
+    "\"\"",
+    "0",
+    "1",
+    "-1",
+    "17",
+    "0.5",
+    "1e400",
+    "nan",
+    "inf",
+    "0x7fffffffffffffff",
+    "9223372036854775808",
+    "true",
+    "false",
+    "[]",
+    "{}",
+    "[[], 1]",
+    "[{}]",
+    "1979-05-27",
+    "07:32:00",
+    "{ line = 17 }",
+    "{ driver = \"gpiochip\", line = 17 }",
+    "{ driver = \"serial\", port = \"/dev/none\", channel = 1 }",
+    "{ driver = \"simulated\" }",
+    "\"entry\"",
+    "\"main\"",
+    "\"both\"",
+    "\"loop\"",
+    "\"usb\"",
+    "\"pictures\"",
+    "\"shadow\"",
+    "\"en\"",
+    "\"0s\"",
+    "\"500ms\"",
+    "\"3s\"",
+    "\"18446744073709551615s\"",
+    "\"1.5GiB\"",
+    "\"1ns 1y\"",
+    "\"rtsp://a:b@10.0.0.64/\"",
+    "\"../x\"",
+    "\"门\\u0000\"",
+    "'''\n'''",
+];
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let place = any::<Index>;
+    let edit = prop_oneof![
+        place().prop_map(Edit::Drop),
+        (place(), place()).prop_map(|(at, to)| Edit::Again(at, to)),
+        (place(), place()).prop_map(|(at, to)| Edit::Swap(at, to)),
+        (place(), place()).prop_map(|(at, from)| Edit::Lend(at, from)),
+        (place(), prop::sample::select(&VALUES[..])).prop_map(|(at, value)| Edit::Value(at, value)),
+        (place(), place()).prop_map(|(at, from)| Edit::Key(at, from)),
+    ];
+    prop::collection::vec(edit, 0..5)
+}
+
+fn is_key(line: &str) -> bool {
+    !line.starts_with(['#', '[']) && line.contains(" = ")
+}
+
+/// The lines of `text` after `edits`; values and keys are those of lines that have some.
+fn edited(text: &str, edits: &[Edit]) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for edit in edits {
+        let keys: Vec<usize> = (0..lines.len()).filter(|i| is_key(&lines[*i])).collect();
+        if keys.is_empty() {
+            break;
+        }
+        let line = |at: &Index| at.index(lines.len());
+        let key = |at: &Index| keys[at.index(keys.len())];
+        let parts = |at: &Index| lines[key(at)].split_once(" = ").unwrap();
+        match edit {
+            Edit::Drop(at) => drop(lines.remove(line(at))),
+            Edit::Again(at, to) => lines.insert(line(to), lines[line(at)].clone()),
+            Edit::Swap(at, to) => {
+                let (at, to) = (line(at), line(to));
+                lines.swap(at, to);
+            }
+            Edit::Lend(at, from) => {
+                lines[key(at)] = format!("{} = {}", parts(at).0, parts(from).1);
+            }
+            Edit::Value(at, value) => lines[key(at)] = format!("{} = {value}", parts(at).0),
+            Edit::Key(at, from) => {
+                lines[key(at)] = format!("{} = {}", parts(from).0, parts(at).1);
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Good files to damage: as they are, and the documented one with every key and alternative.
+/// None names a device that a check could wait for.
+fn to_damage() -> Vec<String> {
+    let lines = documented();
+    let mut before = 0;
+    let mut files = vec![uncommented(&lines, None, "")];
+    for (i, (sort, line)) in lines.iter().enumerate() {
+        match sort {
+            Sort::Needed | Sort::Default | Sort::Example => before = i,
+            Sort::Instead => files.push(uncommented_with(&lines, before, line)),
+            Sort::Prose | Sort::Heading => {}
+        }
+    }
+    files.extend(EXAMPLES.map(|(_, text)| text.to_owned()));
+    files.extend([DOCUMENTED, TWO_BARRIERS].map(str::to_owned));
+    files
+        .iter()
+        .map(|text| text.replace("/dev/ttyUSB", "/dev/none"))
+        .collect()
+}
+
+/// A file that many cases are written to, one after the other.
+struct Desk {
+    _folder: tempfile::TempDir,
+    config: PathBuf,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("gate.toml");
+        Self {
+            _folder: folder,
+            config,
+        }
+    }
+
+    fn check(&self, json: bool, language: Option<Language>) -> (String, u8) {
+        let config = self.config.clone();
+        report(CheckArgs {
+            config,
+            json,
+            language,
+        })
+    }
+
+    /// Whatever the bytes are, the gate takes them, and `menshen check` can say what will be
+    /// wired to what; or everything said of them says in both languages what is wrong, where,
+    /// and what to do. Neither goes on for ever.
+    fn answers(&self, bytes: &[u8]) -> Result<Option<House>, TestCaseError> {
+        std::fs::write(&self.config, bytes).unwrap();
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        let house = load(&self.config);
+        if let Err(problems) = &house {
+            prop_assert!(problems.any_error());
+            prop_assert!(problems.list.len() <= PROBLEMS_MAX + 10);
+            for problem in &problems.list {
+                for language in [Language::Zh, Language::En] {
+                    prop_assert!(!problem.wrong.in_language(language).is_empty());
+                    prop_assert!(!problem.cure.in_language(language).is_empty());
+                }
+                let placed = problem.place.is_some_and(|place| place.line <= lines);
+                let says = problem.wrong.in_language(Language::En);
+                prop_assert!(
+                    placed || !problem.key.is_empty() || says.starts_with("line "),
+                    "{problem:?}"
+                );
+            }
+        }
+        for language in [Language::Zh, Language::En] {
+            let (said, status) = self.check(false, Some(language));
+            prop_assert!(status == 2 || (status == 0 && house.is_ok()), "{}", said);
+            prop_assert!(said.lines().count() >= 2, "{}", said);
+            prop_assert!(said.len() < 60_000 + 20 * bytes.len(), "{}", said);
+        }
+        let (said, status) = self.check(true, None);
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        prop_assert_eq!(said["ok"].as_bool(), Some(status == 0));
+        prop_assert_eq!(said["house"].is_object(), house.is_ok());
+        Ok(house.ok())
+    }
+}
+
+/// Ten minutes of it: `MENSHEN_FUZZ_SECONDS=600 cargo test --release --workspace under_mutation`.
+#[test]
+fn files_under_mutation_are_answered() {
+    let desk = Desk::new();
+    let inputs = (prop::sample::select(to_damage()), edits(), slips(3));
+    let (taken, refused) = (Cell::new(0_u64), Cell::new(0_u64));
+    attack("config", 1_000, &inputs, |(text, edits, slips)| {
+        let house = desk.answers(&slipped(&edited(&text, &edits), &slips))?;
+        let count = if house.is_some() { &taken } else { &refused };
+        count.set(count.get() + 1);
+        Ok(())
+    });
+    let (taken, refused) = (taken.get(), refused.get());
+    println!("{taken} files taken, {refused} refused");
+    assert!(taken > 0 && refused > 0, "only one kind of answer was seen");
+}
+
+/// What an editor may do to a file without changing its meaning.
+#[derive(Debug, Clone)]
+enum Retyped {
+    /// A line of its own for a comment.
+    Comment(Index),
+    /// A comment behind a value.
+    Remark(Index),
+    /// A line of nothing but blanks.
+    Blank(Index),
+    /// More or fewer blanks around key and value.
+    Spaces(Index, usize),
+    /// Two keys that follow each other the other way round.
+    Neighbours(Index),
+    /// The other kind of quotes.
+    Quotes(Index),
+}
+
+fn retyped(text: &str, changes: &[Retyped]) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for change in changes {
+        let keys: Vec<usize> = (0..lines.len()).filter(|i| is_key(&lines[*i])).collect();
+        let key = |at: &Index| keys[at.index(keys.len())];
+        match change {
+            Retyped::Comment(at) => {
+                lines.insert(at.index(lines.len()), "# 门 = \"[[lane]]".to_owned());
+            }
+            Retyped::Remark(at) => lines[key(at)] += "  # 门 = \"[[lane]]",
+            Retyped::Blank(at) => lines.insert(at.index(lines.len()), " \t".to_owned()),
+            Retyped::Spaces(at, count) => {
+                let blanks = " ".repeat(*count);
+                let (name, value) = lines[key(at)].split_once(" = ").unwrap();
+                lines[key(at)] = format!("{blanks}{name} = \t{blanks}{value}{blanks}");
+            }
+            Retyped::Neighbours(at) => {
+                if lines.get(key(at) + 1).is_some_and(|line| is_key(line)) {
+                    lines.swap(key(at), key(at) + 1);
+                }
+            }
+            Retyped::Quotes(at) => {
+                let line = &mut lines[key(at)];
+                if !line.contains(['#', '\\', '\'']) {
+                    *line = line.replace('"', "'");
+                }
+            }
+        }
+    }
+    lines.join("\r\n")
+}
+
+/// Another hand's way of writing the same thing is the same thing.
+#[test]
+fn files_typed_otherwise_under_mutation_mean_the_same() {
+    let desk = Desk::new();
+    let place = any::<Index>;
+    let change = prop_oneof![
+        place().prop_map(Retyped::Comment),
+        place().prop_map(Retyped::Remark),
+        place().prop_map(Retyped::Blank),
+        (place(), 0_usize..4).prop_map(|(at, count)| Retyped::Spaces(at, count)),
+        place().prop_map(Retyped::Neighbours),
+        place().prop_map(Retyped::Quotes),
+    ];
+    let changes = prop::collection::vec(change, 1..20);
+    let inputs = (prop::sample::select(to_damage()), changes);
+    attack("config, same meaning", 500, &inputs, |(text, changes)| {
+        let typed = retyped(&text, &changes);
+        let Some(again) = desk.answers(typed.as_bytes())? else {
+            return Err(TestCaseError::fail(typed));
+        };
+        prop_assert_eq!(meaning(&again), meaning(&house(&text)));
+        Ok(())
+    });
 }

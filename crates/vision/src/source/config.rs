@@ -505,7 +505,8 @@ impl CameraConfig {
                 None if self.kind == Kind::Pictures => None,
                 None => Some(FROZEN),
             },
-            // A folder names each file it cannot use; a broken stream would flood the journal.
+            // A folder names each file it cannot use, once in its time; the causes of a broken
+            // stream may all differ, and would flood the journal.
             refusal_gap: if self.kind == Kind::Pictures {
                 Duration::ZERO
             } else {

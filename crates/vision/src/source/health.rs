@@ -10,6 +10,7 @@
 //!    └── back-off ◄─────┴───────────────────────────┘
 //! ```
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use domain::Monotonic;
@@ -23,6 +24,14 @@ pub const LONGEST_DELAY: Duration = Duration::from_secs(2);
 /// A camera that has streamed this long is not punished for earlier failures.
 pub const STEADY: Duration = Duration::from_secs(2);
 
+/// How long refusals for a cause that was reported are only counted: a folder shown round and
+/// round has the same bad files each time.
+pub const REFUSAL_AGAIN: Duration = Duration::from_hours(1);
+
+/// Distinct causes of refusal that are remembered. While that many are known, further ones are
+/// not reported, so that no camera fills the journal or the memory.
+pub const CAUSES_MAX: usize = 1_000;
+
 /// How long things may take; `None` means for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -32,7 +41,7 @@ pub struct Limits {
     pub silent_after: Option<Duration>,
     /// Showing one same picture.
     pub frozen_after: Option<Duration>,
-    /// Between two reports of refused pictures.
+    /// Between two reports of refused pictures, whatever their causes.
     pub refusal_gap: Duration,
 }
 
@@ -80,11 +89,12 @@ pub enum Change {
     },
     /// A frozen stream shows something else again.
     Unfrozen,
-    /// What came is no usable picture; the stream goes on.
+    /// What came is no usable picture; the stream goes on. Said of each cause once in
+    /// [`REFUSAL_AGAIN`] at most.
     Refused {
-        /// Why the last one was refused.
+        /// The cause.
         reason: String,
-        /// How many were refused since the last such report.
+        /// How many were refused for it since it was last reported.
         count: u64,
     },
     /// The file or folder was played to its end; nothing more comes.
@@ -131,9 +141,18 @@ struct Still {
 
 #[derive(Debug, Clone, Default)]
 struct Refusals {
-    unreported: u64,
+    /// By the reason given.
+    causes: HashMap<String, Cause>,
     reported_at: Option<Monotonic>,
     last_reason: Option<String>,
+}
+
+/// What is known of one cause of refusal.
+#[derive(Debug, Clone)]
+struct Cause {
+    seen_at: Monotonic,
+    reported_at: Option<Monotonic>,
+    unreported: u64,
 }
 
 /// The state of one camera.
@@ -262,15 +281,30 @@ impl Health {
 
     fn refuse(&mut self, now: Monotonic, reason: String) -> Vec<Action> {
         let refusals = &mut self.refusals;
-        refusals.unreported += 1;
         refusals.last_reason = Some(reason.clone());
-        let due = refusals
-            .reported_at
-            .is_none_or(|at| now.since(at) >= self.limits.refusal_gap);
-        if !due {
+        let causes = &mut refusals.causes;
+        if causes.len() >= CAUSES_MAX && !causes.contains_key(&reason) {
+            causes.retain(|_, cause| now.since(cause.seen_at) < REFUSAL_AGAIN);
+            if causes.len() >= CAUSES_MAX {
+                return Vec::new();
+            }
+        }
+        let cause = causes.entry(reason.clone()).or_insert(Cause {
+            seen_at: now,
+            reported_at: None,
+            unreported: 0,
+        });
+        cause.seen_at = now;
+        cause.unreported += 1;
+        let rested =
+            |at: Option<Monotonic>, rest| at.is_none_or(|at: Monotonic| now.since(at) >= rest);
+        if !rested(cause.reported_at, REFUSAL_AGAIN)
+            || !rested(refusals.reported_at, self.limits.refusal_gap)
+        {
             return Vec::new();
         }
-        let count = std::mem::take(&mut refusals.unreported);
+        let count = std::mem::take(&mut cause.unreported);
+        cause.reported_at = Some(now);
         refusals.reported_at = Some(now);
         vec![Action::Report(Change::Refused { reason, count })]
     }
@@ -499,23 +533,100 @@ mod tests {
         assert_eq!(health.idle_until(), Some(ms(5_150)));
     }
 
-    #[test]
-    fn refusals_are_counted_between_reports() {
-        let mut health = Health::new(limits(), ms(0));
+    /// A camera that shows `pictures` (none: a refused one by its reason) again and again, one
+    /// every `period` milliseconds, until `end`; the reports of refusals with their times.
+    fn refusals(
+        health: &mut Health,
+        pictures: &[&str],
+        period: u64,
+        times: std::ops::Range<u64>,
+    ) -> Vec<(u64, String, u64)> {
+        let mut reports = Vec::new();
+        let slots = times.step_by(period as usize);
+        for (at, reason) in slots.zip(pictures.iter().cycle()) {
+            let input = match *reason {
+                "" => shown(at),
+                reason => Input::Refused(reason.to_owned()),
+            };
+            for action in health.step(ms(at), input, 0.0) {
+                if let Action::Report(Change::Refused { reason, count }) = action {
+                    reports.push((at, reason, count));
+                }
+            }
+        }
+        reports
+    }
+
+    const HOUR: u64 = 3_600_000;
+
+    /// A camera whose reports of refusals nothing but their pace holds back.
+    fn open(refusal_gap: Duration) -> Health {
+        let limits = Limits {
+            first_picture: None,
+            silent_after: None,
+            frozen_after: None,
+            refusal_gap,
+        };
+        let mut health = Health::new(limits, ms(0));
         health.step(ms(0), Input::Tick, 0.0);
         health.step(ms(0), shown(0), 0.0);
-        let mut reports = Vec::new();
-        for at in (100..10_200).step_by(100) {
-            health.step(ms(at), shown(at), 0.0);
-            reports.extend(health.step(ms(at), Input::Refused("bad".to_owned()), 0.0));
-        }
-        let report = |count| {
-            Action::Report(Change::Refused {
-                reason: "bad".to_owned(),
-                count,
-            })
+        health
+    }
+
+    /// A folder in a loop, for which nothing paces the reports but this.
+    #[test]
+    fn each_cause_is_reported_once_an_hour_and_a_new_one_at_once() {
+        let mut health = open(Duration::ZERO);
+        let said = |at, reason: &str, count| (at, reason.to_owned(), count);
+        let round = ["", "a.jpg: cut short", "b.jpg: empty"];
+        assert_eq!(
+            refusals(&mut health, &round, 1_000, 0..2 * HOUR),
+            [
+                said(1_000, "a.jpg: cut short", 1),
+                said(2_000, "b.jpg: empty", 1),
+                said(HOUR + 1_000, "a.jpg: cut short", 1_200),
+                said(HOUR + 2_000, "b.jpg: empty", 1_200),
+            ]
+        );
+        let longer = ["c.jpg: empty", "", "a.jpg: cut short"];
+        assert_eq!(
+            refusals(&mut health, &longer, 1_000, 2 * HOUR..2 * HOUR + 9_000),
+            [
+                said(2 * HOUR, "c.jpg: empty", 1),
+                said(2 * HOUR + 2_000, "a.jpg: cut short", 1_200),
+            ]
+        );
+    }
+
+    #[test]
+    fn causes_that_follow_closely_wait_for_the_gap_and_are_counted_meanwhile() {
+        let mut health = open(Duration::from_secs(10));
+        assert_eq!(
+            refusals(&mut health, &["first", "second"], 1_000, 1_000..20_000),
+            [
+                (1_000, "first".to_owned(), 1),
+                (12_000, "second".to_owned(), 6)
+            ]
+        );
+    }
+
+    #[test]
+    fn endlessly_many_causes_fill_neither_the_journal_nor_the_memory() {
+        let mut health = open(Duration::ZERO);
+        let mut reports = 0;
+        let mut refuse = |at: u64| {
+            let reason = format!("unlike all before: {at}");
+            let actions = health.step(ms(at), Input::Refused(reason), 0.0);
+            reports += actions
+                .iter()
+                .filter(|a| matches!(a, Action::Report(Change::Refused { .. })))
+                .count();
+            assert!(health.refusals.causes.len() <= CAUSES_MAX);
         };
-        assert_eq!(reports, [report(1), report(100)]);
+        (0..2 * CAUSES_MAX as u64).for_each(&mut refuse);
+        // An hour later the old ones are forgotten.
+        (HOUR..HOUR + 10_000).for_each(&mut refuse);
+        assert_eq!(reports, 2 * CAUSES_MAX);
     }
 
     #[test]
