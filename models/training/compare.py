@@ -22,7 +22,7 @@ import corners
 import make_scenes
 import real
 import render
-from net_detect import quads_from
+from net_detect import SHAPES, quads_from
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def main():
     else:
         render.GLYPHS = Path(a.glyphs) if a.glyphs else None
         pictures = [make_scenes.sample(900_000_000 + i)[0] for i in range(a.count)]
-    boxed = [real.letterbox(p) for p in pictures]
+    boxed = [real.letterbox(p, SHAPES[0]) for p in pictures]
     frames = np.stack([b[0] for b in boxed])
     (plates,), finder_ms = run(session("plate_finder"), frames)
     views, crops = [], []

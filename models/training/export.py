@@ -19,7 +19,7 @@ from torch import nn
 
 from corners import VIEW_H, VIEW_W, CornerNet
 from net import SlotNet
-from net_detect import H, W, PlateFinder
+from net_detect import SHAPES, PlateFinder
 
 
 class LogProbs(nn.Module):
@@ -35,7 +35,7 @@ class LogProbs(nn.Module):
 WHATS = {
     "reader": (SlotNet, (48, 160), ["characters", "kind"]),
     "corners": (CornerNet, (VIEW_H, VIEW_W), ["corners", "plate"]),
-    "finder": (PlateFinder, (H, W), ["plates"]),
+    "finder": (PlateFinder, SHAPES[0][::-1], ["plates"]),  # rows and columns are left open
 }
 
 
@@ -45,7 +45,9 @@ def main(what, weights, out, temperature="1"):
     net.load_state_dict(torch.load(weights))
     net = (LogProbs(net, float(temperature)) if what == "reader" else net).eval()
     x = torch.rand(1, 3, *size) - 0.5
-    torch.onnx.export(net, (x,), out, input_names=["image"], output_names=names, opset_version=17, dynamo=False, do_constant_folding=True)
+    sizes = {"image": {2: "rows", 3: "columns"}, "plates": {2: "cell_rows", 3: "cell_columns"}} if what == "finder" else None
+    torch.onnx.export(net, (x,), out, input_names=["image"], output_names=names, opset_version=17, dynamo=False,
+                      do_constant_folding=True, dynamic_axes=sizes)
     got = onnxruntime.InferenceSession(out).run(None, {"image": x.numpy()})
     with torch.no_grad():
         want = net(x)

@@ -4,10 +4,14 @@ Half of them are real scenes of the training split, each plate painted over by
 a rendered one in the same place (real surroundings, endless numbers). The rest:
 a real photograph without plates (or a plain backdrop), zero to four rendered
 plates in it under perspective, some on a dark or bright "bumper", then light,
-optics, sensor and codec of the whole. Pictures are W x H (net_detect.W, H);
-each plate gives eight numbers: its corners TL, TR, BR, BL in pixels.
-Text-like clutter (captions, house numbers, clock overlays) is drawn in without
-a label: a detector must not fire on it.
+optics, sensor and codec of the whole. Pictures have one of the detector's
+shapes; each plate gives eight numbers: its corners TL, TR, BR, BL in pixels.
+Text-like clutter (captions, house numbers, clock overlays, shop signs) is drawn
+in without a label: a detector must not fire on it.
+
+Writes OUT.W-H.x.npy (uint8) and OUT.W-H.q.npy (MAX_PLATES x 8, NaN where there
+are fewer) for each shape, while they are made; what is not made yet is all NaN
+and black, and the trainer passes over it.
 """
 from __future__ import annotations
 
@@ -19,24 +23,36 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 import camera
 import plates
 import real
 import render
-from net_detect import H, W
+from net_detect import SHAPES
 
 MAX_PLATES = 4
+SHAPE_WEIGHTS = [55, 20, 25]
+LEAST, MOST = 13, 400  # widths of plates, in pixels of the input
 PHOTOS: list = []
 SCENES: list = []  # (picture, [4 x 2 corners])
 
 
-def _swapped(rng):
+def _width(rng):
+    return math.exp(rng.uniform(math.log(LEAST), math.log(MOST)))
+
+
+def shape_of(seed):
+    """The shape of a seed's scene, known before it is made."""
+    return random.Random(f"shape {seed}").choices(SHAPES, SHAPE_WEIGHTS)[0]
+
+
+def _swapped(rng, W, H):
     """A real scene, zoomed and moved, with its plates replaced: (scene, quads)."""
     src, quads = SCENES[rng.randrange(len(SCENES))]
     lead = quads[rng.randrange(len(quads))]
-    k = math.exp(rng.uniform(math.log(26), math.log(400))) / max(8.0, float(np.linalg.norm(lead[1] - lead[0])))
+    k = _width(rng) / max(8.0, float(np.linalg.norm(lead[1] - lead[0])))
     k = min(max(k, 0.65 * max(W / src.shape[1], H / src.shape[0])), 3.0)
     a = rng.gauss(0, 0.05)
     lin = k * np.array([[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]])
@@ -67,7 +83,7 @@ def _swapped(rng):
     return scene, placed
 
 
-def _background(rng):
+def _background(rng, W, H):
     if PHOTOS and rng.random() < 0.93:
         src = PHOTOS[rng.randrange(len(PHOTOS))]
         sh, sw = src.shape[:2]
@@ -95,6 +111,7 @@ def paste(scene, plate, quad):
 
 
 def _clutter(scene, rng):
+    H, W = scene.shape[:2]
     scene = np.ascontiguousarray((np.clip(scene, 0, 1) * 255).astype(np.uint8))
     for _ in range(rng.choice([0, 0, 1, 1, 2, 3])):
         size = rng.uniform(0.3, 1.4)
@@ -105,21 +122,38 @@ def _clutter(scene, rng):
         if rng.random() < 0.5:
             cv2.rectangle(scene, (x - 4, y - th - 5), (x + tw + 4, y + 6), tuple(rng.randrange(256) for _ in range(3)), -1)
         cv2.putText(scene, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, tone, rng.choice([1, 2, 3]), cv2.LINE_AA)
+    if rng.random() < 0.25:
+        _sign(scene, rng)
     return scene.astype(np.float32) / 255
+
+
+def _sign(scene, rng):
+    """A shop sign or banner: Chinese characters in a row on a plain ground."""
+    H, W = scene.shape[:2]
+    size = int(math.exp(rng.uniform(math.log(9), math.log(60))))
+    text = "".join(rng.choice(plates.PROVINCES + plates.SPECIAL[1:]) for _ in range(rng.randint(2, 9)))
+    ground, ink = (tuple(rng.randrange(256) for _ in range(3)) for _ in range(2))
+    font = ImageFont.truetype(render.CHINESE, size)
+    board = Image.new("RGB", (int(font.getlength(text) + size * rng.uniform(0.2, 2)), int(size * rng.uniform(1.2, 2))), ground)
+    ImageDraw.Draw(board).text((board.width / 2, board.height / 2), text, ink, font=font, anchor="mm")
+    sign = np.asarray(board)[:H, :W]
+    y, x = rng.randint(0, H - sign.shape[0]), rng.randint(0, W - sign.shape[1])
+    scene[y:y + sign.shape[0], x:x + sign.shape[1]] = sign
 
 
 def sample(seed):
     rng = random.Random(seed)
-    if SCENES and rng.random() < 0.5:
-        scene, quads = _swapped(rng)
+    W, H = shape_of(seed)
+    if SCENES and rng.random() < 0.55:
+        scene, quads = _swapped(rng, W, H)
         n = 0
     else:
-        scene, quads = _clutter(_background(rng), rng), []
+        scene, quads = _clutter(_background(rng, W, H), rng), []
         n = rng.choices([0, 1, 2, 3, 4], [22, 52, 16, 6, 4])[0]
     for _ in range(n):
         text, kind = plates.random_plate(rng)
         flat = camera.dirt(render.render(text, kind, rng), rng)
-        width = math.exp(rng.uniform(math.log(26), math.log(380)))
+        width = _width(rng)
         quad = camera.quad_for(width, width * flat.shape[0] / flat.shape[1], rng)
         lo, hi = quad.min(0), quad.max(0)
         span = np.array([W, H]) - (hi - lo)
@@ -167,12 +201,19 @@ def main():
     ap.add_argument("--photos", default=None), ap.add_argument("--index", default=None, help="index.tsv with real training scenes"), ap.add_argument("--jobs", type=int, default=2)
     a = ap.parse_args()
     seeds = range(a.seed * 10_000_000, a.seed * 10_000_000 + a.count)
-    x = np.empty((a.count, H, W, 3), np.uint8)
-    q = np.empty((a.count, MAX_PLATES, 8), np.float32)
+    counts = {shape: sum(shape_of(s) == shape for s in seeds) for shape in SHAPES}
+    x, q, at = {}, {}, dict.fromkeys(SHAPES, 0)
+    for (w, h), n in counts.items():
+        x[w, h] = np.lib.format.open_memmap(f"{a.out}.{w}-{h}.x.npy", "w+", np.uint8, (n, h, w, 3))
+        q[w, h] = np.lib.format.open_memmap(f"{a.out}.{w}-{h}.q.npy", "w+", np.float32, (n, MAX_PLATES, 8))
+        q[w, h][:] = np.nan
     with Pool(a.jobs, _init, (a.glyphs, a.photos, a.index)) as pool:
-        for i, (img, quads) in enumerate(tqdm(pool.imap(sample, seeds, chunksize=32), total=a.count, mininterval=5)):
-            x[i], q[i] = img, quads
-    np.savez(a.out, x=x, q=q)
+        for img, quads in tqdm(pool.imap(sample, seeds, chunksize=16), total=a.count, mininterval=5):
+            shape = img.shape[1], img.shape[0]
+            x[shape][at[shape]], q[shape][at[shape]] = img, quads
+            at[shape] += 1
+    for shape in SHAPES:
+        x[shape].flush(), q[shape].flush()
 
 
 if __name__ == "__main__":

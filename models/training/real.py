@@ -1,4 +1,4 @@
-"""Real pictures from ../data (index.tsv) as arrays: python real.py crops|scenes OUT.npz --split train [--index ../data/index.tsv]"""
+"""Real cut-out plates (index.tsv) as arrays: python real.py OUT.npz --split train [--index index.tsv] [--corners CORNERS.pt]"""
 from __future__ import annotations
 
 import argparse
@@ -13,7 +13,7 @@ import torch
 import camera
 import corners
 import plates
-from net_detect import H, W
+from net_detect import shape_for
 
 GREY = 90
 
@@ -37,9 +37,10 @@ def quads(row) -> list[np.ndarray]:
     return out
 
 
-def letterbox(img: np.ndarray):
-    """(H x W picture, scale): fitted into the detector's input, grey below and right."""
+def letterbox(img: np.ndarray, shape=None):
+    """(picture, scale): fitted into the detector's input of that shape, or the one in which it is largest; grey below and right."""
     h, w = img.shape[:2]
+    W, H = shape or shape_for(w, h)
     k = min(W / w, H / h)
     small = cv2.resize(img, (max(1, round(w * k)), max(1, round(h * k))), interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR)
     out = np.full((H, W, 3), GREY, np.uint8)
@@ -103,46 +104,24 @@ def crops(index: Path, *splits: str, by_corners=True, net=None):
     return np.stack(x), np.array(y, np.int16), np.array(k, np.int8), labels, src
 
 
-def scenes(index: Path, *splits: str, max_plates=4):
-    x, q = [], []
-    for r in rows(index, *splits):
-        if r["kind"] != "scene" or not r["corners"]:
-            continue
-        img = read(index, r)
-        if img is None:
-            continue
-        small, k = letterbox(img)
-        found = [v * k for v in quads(r)][:max_plates]
-        pad = np.full((max_plates, 8), np.nan, np.float32)
-        for i, v in enumerate(found):
-            pad[i] = v.reshape(-1)
-        x.append(small), q.append(pad)
-    return np.stack(x), np.stack(q)
-
-
 def main():
     ap = argparse.ArgumentParser()
-    ap.add_argument("what", choices=["crops", "scenes"]), ap.add_argument("out")
+    ap.add_argument("out")
     ap.add_argument("--split", nargs="+", default=["train"]), ap.add_argument("--index", type=Path, default=Path("../data/index.tsv"))
     ap.add_argument("--corners", help="the corner network's weights")
     ap.add_argument("--hold-out", type=int, default=0, help="one number in so many goes to OUT.dev.npz")
     a = ap.parse_args()
-    if a.what == "crops":
-        net = None
-        if a.corners:
-            net = corners.CornerNet().eval()
-            net.load_state_dict(torch.load(a.corners))
-        x, y, k, labels, _ = crops(a.index, *a.split, net=net)
-        # By number, so that no number stands on both sides.
-        apart = np.array([bool(a.hold_out) and zlib.crc32(t.encode()) % a.hold_out == 0 for t in labels])
-        np.savez(a.out, x=x[~apart], y=y[~apart], k=k[~apart])
-        if a.hold_out:
-            np.savez(a.out.removesuffix(".npz") + ".dev.npz", x=x[apart], y=y[apart], k=k[apart])
-        print(len(x), "crops,", len(set(labels)), "numbers,", int(apart.sum()), "crops held out")
-    else:
-        x, q = scenes(a.index, *a.split)
-        np.savez(a.out, x=x, q=q)
-        print(len(x), "scenes")
+    net = None
+    if a.corners:
+        net = corners.CornerNet().eval()
+        net.load_state_dict(torch.load(a.corners))
+    x, y, k, labels, _ = crops(a.index, *a.split, net=net)
+    # By number, so that no number stands on both sides.
+    apart = np.array([bool(a.hold_out) and zlib.crc32(t.encode()) % a.hold_out == 0 for t in labels])
+    np.savez(a.out, x=x[~apart], y=y[~apart], k=k[~apart])
+    if a.hold_out:
+        np.savez(a.out.removesuffix(".npz") + ".dev.npz", x=x[apart], y=y[apart], k=k[apart])
+    print(len(x), "crops,", len(set(labels)), "numbers,", int(apart.sum()), "crops held out")
 
 
 if __name__ == "__main__":

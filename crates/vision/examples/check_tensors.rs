@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use flate2::read::DeflateDecoder;
-use vision::models::manifest::{CORNERS_INPUT, FINDER_INPUT, READER_INPUT};
+use vision::models::manifest::{CORNERS_INPUT, FINDER_INPUTS, READER_INPUT};
 use vision::models::{Answer, ModelError, Models, Runners};
 
 /// Largest difference that passes.
@@ -109,7 +109,9 @@ type Network = (
 );
 
 const NETWORKS: [Network; 3] = [
-    ("frames", FINDER_INPUT, &["plates"], Runners::find),
+    ("frames", FINDER_INPUTS[0], &["plates"], |runners, rgb| {
+        runners.find(FINDER_INPUTS[0], rgb)
+    }),
     (
         "views",
         CORNERS_INPUT,

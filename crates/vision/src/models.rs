@@ -22,7 +22,7 @@ use domain::Alphabet;
 use sha2::{Digest, Sha256};
 
 pub use manifest::{Cells, CornersManifest, FinderManifest, Look, ReaderManifest};
-use manifest::{Input, Output};
+use manifest::{FINDER_INPUTS, Input, Output};
 pub use network::Answer;
 use network::{Network, Runner};
 
@@ -89,7 +89,8 @@ struct Inner {
     corners_manifest: CornersManifest,
     reader_manifest: ReaderManifest,
     alphabet: Alphabet,
-    finder: Network,
+    /// One for each of [`FINDER_INPUTS`].
+    finder: Vec<Network>,
     corners: Network,
     reader: Network,
 }
@@ -140,7 +141,13 @@ impl Models {
         let corners_manifest = files.manifest(corners, CornersManifest::parse)?;
         let (reader_manifest, alphabet) = files.manifest(reader, ReaderManifest::parse)?;
         let (f, c, r) = (&finder_manifest, &corners_manifest, &reader_manifest);
-        let finder = files.network(&f.file, &f.sha256, &f.input, &f.output)?;
+        let finder = FINDER_INPUTS
+            .into_iter()
+            .map(|size| {
+                let (input, output) = f.at_size(size);
+                files.network(&f.file, &f.sha256, &input, &output)
+            })
+            .collect::<Result<_, _>>()?;
         let corners = files.network(&c.file, &c.sha256, &c.input, &c.output)?;
         let reader = files.network(&r.file, &r.sha256, &r.input, &r.output)?;
         Ok(Self {
@@ -187,7 +194,8 @@ impl Models {
                 .map_err(|reason| ModelError::Run { name, reason })
         };
         Ok(Runners {
-            finder: runner(&self.inner.finder, FINDER)?,
+            models: self.clone(),
+            finder: FINDER_INPUTS.map(|_| None),
             corners: runner(&self.inner.corners, CORNERS)?,
             reader: runner(&self.inner.reader, READER)?,
         })
@@ -257,23 +265,31 @@ const READER: &str = "plate_reader";
 /// The networks, ready to run on one thread. Pictures are RGB bytes, row by row.
 #[derive(Debug)]
 pub struct Runners {
-    finder: Runner,
+    models: Models,
+    /// Made when a frame of that shape first comes: a camera has one.
+    finder: [Option<Runner>; FINDER_INPUTS.len()],
     corners: Runner,
     reader: Runner,
 }
 
 impl Runners {
-    /// Runs the finder on 512 x 288 pixels. Its answer has one output, 9 x 36 x 64: the logit of
-    /// a plate's centre and the eight offsets of its corners.
+    /// Runs the finder on pixels of one of [`FINDER_INPUTS`]. Its answer has one output, 9 x rows
+    /// x columns of cells: the logit of a plate's centre and the eight offsets of its corners.
     ///
     /// # Errors
     /// [`ModelError::Run`].
-    pub fn find(&mut self, rgb: &[u8]) -> Result<Answer, ModelError> {
-        let run = self.finder.run(rgb);
-        run.map_err(|reason| ModelError::Run {
+    pub fn find(&mut self, size: (usize, usize), rgb: &[u8]) -> Result<Answer, ModelError> {
+        let failed = |reason| ModelError::Run {
             name: FINDER,
             reason,
-        })
+        };
+        let known = FINDER_INPUTS.iter().position(|known| *known == size);
+        let index = known.ok_or_else(|| failed(format!("it has no input of {size:?}")))?;
+        let runner = match &mut self.finder[index] {
+            Some(runner) => runner,
+            empty => empty.insert(self.models.inner.finder[index].runner().map_err(failed)?),
+        };
+        runner.run(rgb).map_err(failed)
     }
 
     /// Runs the corner network on 192 x 64 pixels. Its answer has two outputs: four corners, top

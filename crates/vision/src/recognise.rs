@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! frame ──► fitted to 512 x 288 ──► finder ──► rough quads ─┐ for each of at most eight
+//!   │                                │ faint               │
+//!   ├──► that part from nearer ──► finder ──► rough quads ─┤
 //!   │                                                       ▼
 //!   ├──► rough quad and surroundings, 192 x 64 ──► corners ──► exact quad
 //!   └──► rectified plate, 160 x 48 ──────────────────────────► reader ──► reading
@@ -9,6 +11,10 @@
 //!
 //! A [`Recogniser`] belongs to one thread and keeps its buffers. It says what it saw and how
 //! sure it is; whether that is a plate, and whose, is decided later and elsewhere.
+//!
+//! The first look shows the whole frame small. Where it answers faintly, as it does to plates too
+//! small to be sure of, the finder sees that part once more, twice as large: most frames cost one
+//! look, and only doubtful ones cost more.
 
 mod cells;
 mod rectify;
@@ -16,6 +22,7 @@ mod resample;
 #[cfg(test)]
 mod tests;
 mod text;
+mod window;
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +31,9 @@ use domain::{LogProb, PlateKind, Quad, Reading};
 
 use self::rectify::{Layout, Pane, Rectifier, sharpness};
 use self::resample::{Pixels, Taps, resample};
+use self::window::{Fitted, Window};
 use crate::Frame;
-use crate::models::manifest::{FINDER_INPUT, READER_INPUT};
+use crate::models::manifest::READER_INPUT;
 use crate::models::{ModelError, Models, Runners};
 
 pub use text::{LEAST_CONFIDENCE, PlateText, best_text, unconstrained_text};
@@ -35,7 +43,10 @@ pub use text::{LEAST_CONFIDENCE, PlateText, best_text, unconstrained_text};
 pub struct Options {
     /// The finder's probability from which on a cell is a find, 0 to 1.
     pub threshold: f32,
-    /// How often each find is looked at from nearer for better corners; 0: not at all.
+    /// Parts of a frame with faint answers that are looked at from nearer, at the most.
+    pub finer_looks: u8,
+    /// How often each find is looked at from nearer for better corners, at the most; one look is
+    /// enough where the first quad was about right. 0: not at all.
     pub closer_looks: u8,
     /// Plates of one frame that are read at the most, likeliest first.
     pub most_plates: usize,
@@ -45,7 +56,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             threshold: 0.2,
-            closer_looks: 1,
+            finer_looks: 2,
+            closer_looks: 3,
             most_plates: 8,
         }
     }
@@ -76,21 +88,12 @@ pub struct Recogniser {
     models: Models,
     runners: Runners,
     options: Options,
-    fit: Fit,
+    whole: Fitted,
+    part: Fitted,
     rectifier: Rectifier,
     sums: Vec<f32>,
     view: Vec<u8>,
     plate: Vec<u8>,
-}
-
-/// The frame fitted into the finder's input; its tables last while the frame's size does.
-#[derive(Debug, Default)]
-struct Fit {
-    size: (u32, u32),
-    scale: f32,
-    columns: Taps,
-    rows: Taps,
-    picture: Vec<u8>,
 }
 
 fn pixels(frame: &Frame) -> Pixels<'_> {
@@ -111,7 +114,8 @@ impl Recogniser {
             runners: models.runners()?,
             models: models.clone(),
             options,
-            fit: Fit::default(),
+            whole: Fitted::default(),
+            part: Fitted::default(),
             rectifier: Rectifier::default(),
             sums: Vec::new(),
             view: vec![0; Pane::CORNERS.bytes()],
@@ -145,36 +149,84 @@ impl Recogniser {
         Ok(Recognised { readings, timings })
     }
 
-    /// Finds the plates of a frame: probability and quad, likeliest first.
+    /// Finds the plates of a frame: probability and quad, the first look's likeliest first.
     ///
     /// # Errors
     /// [`ModelError::Run`].
     pub fn detect(&mut self, frame: &Frame) -> Result<Vec<(f32, Quad)>, ModelError> {
+        let Options {
+            threshold,
+            finer_looks,
+            ..
+        } = self.options;
+        let whole = Window::whole(frame.width, frame.height);
+        let seen = self.look(frame, whole, threshold.min(FAINT))?;
+        let (sure, faint): (Vec<_>, Vec<_>) =
+            seen.into_iter().partition(|(score, _)| *score > threshold);
+        let mut kept = Vec::with_capacity(sure.len());
+        self.keep(frame, sure, &mut kept)?;
+        let mut looks: Vec<Window> = Vec::new();
+        for (_, rough) in faint {
+            if looks.len() >= usize::from(finer_looks) {
+                break;
+            }
+            let place = rough.centre();
+            let known = kept.iter().any(|(_, k)| rough.overlap(k) > 0.0)
+                || looks.iter().any(|look| look.shows_well(place));
+            let nearer = whole.around(frame, place);
+            if let Some(nearer) = nearer.filter(|_| !known) {
+                let found = self.look(frame, nearer, threshold)?;
+                self.keep(frame, found, &mut kept)?;
+                looks.push(nearer);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// What the finder answers to one window: probability and rough quad in the frame's pixels,
+    /// likeliest first.
+    fn look(
+        &mut self,
+        frame: &Frame,
+        window: Window,
+        threshold: f32,
+    ) -> Result<Vec<(f32, Quad)>, ModelError> {
         let finder = self.models.finder();
         let cells = finder.cells;
         let grey = finder.input.padding_grey.unwrap_or_default();
-        self.fit.picture(frame, grey, &mut self.sums);
-        let answer = self.runners.find(&self.fit.picture)?;
+        let fitted = if window == Window::whole(frame.width, frame.height) {
+            &mut self.whole
+        } else {
+            &mut self.part
+        };
+        fitted.fill(frame, window, grey, &mut self.sums);
+        let answer = self.runners.find(window.size, &fitted.picture)?;
         let found = cells::quads(
             answer.values(0),
-            FINDER_INPUT.1 / cells.stride,
+            window.size.1 / cells.stride,
             cells.stride,
             cells.unit,
-            self.options.threshold,
+            threshold,
             self.options.most_plates,
         );
-        let mut kept: Vec<(f32, Quad)> = Vec::with_capacity(found.len());
-        for (score, quad) in found {
-            let scale = self.fit.scale;
-            let mut quad = Quad(quad.0.map(|(x, y)| (x / scale, y / scale)));
-            for _ in 0..self.options.closer_looks {
-                match self.exact(frame, &quad)? {
-                    Some(better) => quad = better,
-                    None => break,
-                }
-            }
+        let quads = found.into_iter();
+        Ok(quads.map(|(s, quad)| (s, window.in_frame(&quad))).collect())
+    }
+
+    /// Makes the corners of finds exact and keeps those that are plates of their own.
+    fn keep(
+        &mut self,
+        frame: &Frame,
+        found: Vec<(f32, Quad)>,
+        kept: &mut Vec<(f32, Quad)>,
+    ) -> Result<(), ModelError> {
+        for (score, rough) in found {
+            let Some(quad) = self.settle(frame, rough)? else {
+                continue;
+            };
             // Two finds may turn out to be one plate when seen from nearer.
-            let usable = cells::is_plausible(&quad)
+            let usable = kept.len() < self.options.most_plates
+                && cells::is_plausible(&quad)
                 && cells::is_inside(&quad, frame.width, frame.height)
                 && kept
                     .iter()
@@ -183,15 +235,34 @@ impl Recogniser {
                 kept.push((score, quad));
             }
         }
-        Ok(kept)
+        Ok(())
     }
 
     /// The corners of the plate that a rough quad is about; `None` if no plate of a possible
-    /// shape is there, near the rough quad.
-    ///
-    /// # Errors
-    /// [`ModelError::Run`].
-    fn exact(&mut self, frame: &Frame, rough: &Quad) -> Result<Option<Quad>, ModelError> {
+    /// shape is there. A quad that was far off is made exact in steps: each look begins where
+    /// the one before ended.
+    fn settle(&mut self, frame: &Frame, rough: Quad) -> Result<Option<Quad>, ModelError> {
+        let mut quad = rough;
+        for look in 0..self.options.closer_looks {
+            let Some((better, plate)) = self.exact(frame, &quad)? else {
+                return Ok(None);
+            };
+            let settled = moved(&quad, &better) < SETTLED;
+            let last = settled || look + 1 == self.options.closer_looks;
+            if plate < if last { LEAST_PLATE } else { HOPELESS } {
+                return Ok(None);
+            }
+            quad = better;
+            if settled {
+                break;
+            }
+        }
+        Ok(Some(quad))
+    }
+
+    /// One look at a rough quad from nearer: the corners of the plate it is about, and the logit
+    /// of "this is a plate"; `None` if what is there has no possible shape.
+    fn exact(&mut self, frame: &Frame, rough: &Quad) -> Result<Option<(Quad, f32)>, ModelError> {
         let pane = Pane::CORNERS;
         let Some(map) =
             self.rectifier
@@ -204,14 +275,11 @@ impl Recogniser {
         else {
             return Ok(None);
         };
-        if plate < LEAST_PLATE {
-            return Ok(None);
-        }
         let quad = Quad([(x0, y0), (x1, y1), (x2, y2), (x3, y3)].map(|(u, v)| {
             let (x, y) = map.at(f64::from(u), f64::from(v));
             (x as f32, y as f32)
         }));
-        Ok(cells::is_plausible(&quad).then_some(quad))
+        Ok(cells::is_plausible(&quad).then_some((quad, plate)))
     }
 
     /// Rectifies one quad of a frame and reads it; `None` if the quad is folded or flat.
@@ -298,7 +366,7 @@ impl Recogniser {
         let (reading, rows) = self.read_plate(whole, 1.0)?;
         let as_cut = self.in_one_row(frame, reading, rows)?;
         let mut by_corners = None;
-        if let Some(quad) = self.exact(frame, &whole)? {
+        if let Some(quad) = self.settle(frame, whole)? {
             by_corners = self.read_quad(frame, quad, 1.0)?;
         }
         let reading = match by_corners {
@@ -350,9 +418,25 @@ impl Recogniser {
     }
 }
 
-/// The corner network's logit of "this is a plate" below which its corners mean nothing. The
-/// reader judges what is left, so this is low.
-const LEAST_PLATE: f32 = -2.0;
+/// The finder's probability below which it is sure that there is nothing. Between this and the
+/// threshold it has seen something too small or too dark to be sure of.
+const FAINT: f32 = 0.03;
+
+/// The corner network's logit of "this is a plate" below which a find is none. The reader judges
+/// what is left, so this is low.
+const LEAST_PLATE: f32 = -3.0;
+/// The same for a first look that moved the corners far: a plate seen by a quad of twice its size
+/// may look like none yet.
+const HOPELESS: f32 = -6.0;
+/// Corners that moved less than this part of the plate's width are as good as they get.
+const SETTLED: f32 = 0.08;
+
+/// How far the corner moved that moved farthest, in widths of the plate.
+fn moved(from: &Quad, to: &Quad) -> f32 {
+    let corners = from.0.iter().zip(to.0);
+    let farthest = corners.map(|(a, b)| (a.0 - b.0).hypot(a.1 - b.1));
+    farthest.fold(0.0, f32::max) / to.width().max(1.0)
+}
 
 /// Log-probabilities of looks to those of kinds: several looks may be one kind.
 fn kinds(looks: impl Iterator<Item = (PlateKind, f32)>) -> Vec<(PlateKind, LogProb)> {
@@ -366,38 +450,4 @@ fn kinds(looks: impl Iterator<Item = (PlateKind, f32)>) -> Vec<(PlateKind, LogPr
     sums.into_iter()
         .map(|(kind, p)| (kind, LogProb::from_nats(p.ln())))
         .collect()
-}
-
-impl Fit {
-    /// Fits the frame: shrunk by area or enlarged linearly, grey to the right or below.
-    fn picture(&mut self, frame: &Frame, grey: u8, sums: &mut Vec<f32>) {
-        let (rows, columns) = FINDER_INPUT;
-        let (width, height) = (frame.width as usize, frame.height as usize);
-        if self.size != (frame.width, frame.height) {
-            let k = (columns as f64 / width as f64).min(rows as f64 / height as f64);
-            let side = |source: usize, most: usize| {
-                ((source as f64 * k).round_ties_even() as usize).clamp(1, most)
-            };
-            let (w, h) = (side(width, columns), side(height, rows));
-            if k < 1.0 {
-                self.columns.area(width, 0, w, width as f64 / w as f64);
-                self.rows.area(height, 0, h, height as f64 / h as f64);
-            } else {
-                self.columns.linear(width, w);
-                self.rows.linear(height, h);
-            }
-            self.scale = k as f32;
-            self.picture.clear();
-            self.picture.resize(rows * columns * 3, grey);
-            self.size = (frame.width, frame.height);
-        }
-        resample(
-            pixels(frame),
-            &self.columns,
-            &self.rows,
-            &mut self.picture,
-            columns,
-            sums,
-        );
-    }
 }

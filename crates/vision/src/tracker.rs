@@ -38,17 +38,19 @@ impl Default for Settings {
     }
 }
 
-/// Nats of disagreement at which a reading near a vehicle's last place is another vehicle's.
+/// Nats of disagreement at which a reading near a vehicle's last place is another vehicle's: one
+/// place clearly differs (see [`Matrix::PLACE_DIFFERS`](domain::reading::Matrix::PLACE_DIFFERS)).
 const NEAR_LIMIT: f32 = -7.0;
 /// The same for a reading elsewhere or after a gap.
 const FAR_LIMIT: f32 = -3.0;
 /// The same for a reading in the very place where a vehicle was a moment ago. No other vehicle
 /// can have got there meanwhile; but a distant plate is sometimes misread in two or three
 /// places with confidence, and that must not make a second vehicle of it. A different plate
-/// differs nearly everywhere.
-const SAME_PLACE_LIMIT: f32 = -25.0;
-/// How long a moment is, and how far the same place reaches, in plate widths.
-const MOMENT: Duration = Duration::from_millis(500);
+/// differs nearly everywhere: in more than four places.
+const SAME_PLACE_LIMIT: f32 = -33.0;
+/// How long a moment is, and how far the same place reaches, in plate widths. A car needs longer
+/// to make room for another one, also where a loaded machine looks only twice a second.
+const MOMENT: Duration = Duration::from_millis(1000);
 const SAME_PLACE: f32 = 0.7;
 /// Movement, in plate widths, that ends standing still.
 const MOVED: f32 = 0.35;

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use vision::models::manifest::FINDER_INPUTS;
 use vision::models::{ModelError, Models};
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
@@ -51,7 +52,7 @@ fn outputs_equal_the_recorded_ones() {
         }
     }
     let frame = vision::picture::decode(include_bytes!("fixtures/frame.png")).unwrap();
-    let answer = runners.find(&frame.rgb).unwrap();
+    let answer = runners.find(FINDER_INPUTS[0], &frame.rgb).unwrap();
     assert_close(
         answer.values(0),
         &floats(include_bytes!("fixtures/plates.f32")),
@@ -72,7 +73,10 @@ fn outputs_equal_the_recorded_ones() {
         answer.values(1),
         &floats(include_bytes!("fixtures/plate.f32")),
     );
-    assert!(matches!(runners.find(&[0; 5]), Err(ModelError::Run { .. })));
+    for (size, bytes) in [(FINDER_INPUTS[0], 5), ((288, 288), 288 * 288 * 3)] {
+        let found = runners.find(size, &vec![0; bytes]);
+        assert!(matches!(found, Err(ModelError::Run { .. })));
+    }
 }
 
 fn shipped() -> &'static Path {
@@ -259,6 +263,7 @@ fn manifests_that_do_not_fit_are_refused_with_the_key() {
             "file",
         ),
         ("plate_finder.toml", "padding_grey = 90", "", "padding_grey"),
+        ("plate_finder.toml", "[384, 384]", "[384, 392]", "sizes"),
         ("plate_finder.toml", "stride = 8", "stride = 7", "stride"),
         ("plate_finder.toml", "stride = 8", "stride = 16", "outputs"),
         ("plate_finder.toml", "unit = 32.0", "unit = -1.0", "unit"),

@@ -170,8 +170,9 @@ impl Matrix {
     }
 
     /// How well this and `other` agree on what was read, in nats: the log of the probability
-    /// that both saw the same characters. Zero is certain agreement; every place in which two
-    /// sure readings differ costs several nats.
+    /// that both saw the same characters. Zero is certain agreement; a place in which two sure
+    /// readings differ costs [`Self::PLACE_DIFFERS`], so this counts places, whatever a reader's
+    /// sureness is worth.
     pub fn agreement(&self, other: &Self) -> f32 {
         if self.classes != other.classes {
             return f32::NEG_INFINITY;
@@ -188,10 +189,14 @@ impl Matrix {
                         .sum()
                 };
                 let most = (own(self) * own(other)).sqrt().max(1e-9);
-                (same / most).max(1e-9).ln().min(0.0)
+                (same / most).max(1e-9).ln().clamp(Self::PLACE_DIFFERS, 0.0)
             })
             .sum()
     }
+
+    /// Nats of agreement that one place costs in which two sure readings differ. However sure
+    /// readers are, they are now and then wrong about a place.
+    pub const PLACE_DIFFERS: f32 = -8.0;
 
     /// The bytes that events store: two a value, little endian, row order.
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -101,9 +101,11 @@ pub struct FinderManifest {
     pub file: String,
     /// SHA-256 of that file, in hexadecimal.
     pub sha256: String,
-    /// What it is fed.
+    /// Rows and columns of the inputs that it can be fed, for wide, square and tall frames.
+    pub sizes: Vec<[usize; 2]>,
+    /// What it is fed, at the first of these sizes.
     pub input: Input,
-    /// What it answers: one output.
+    /// What it answers: one output, at the first of these sizes.
     pub output: Vec<Output>,
     /// Geometry of the answer.
     pub cells: Cells,
@@ -166,8 +168,9 @@ pub struct CornersManifest {
     pub figure: Vec<Figure>,
 }
 
-/// Rows and columns of the finder's input that this program is built for.
-pub const FINDER_INPUT: (usize, usize) = (288, 512);
+/// Rows and columns of the finder's inputs that this program is built for: for wide, square and
+/// tall frames, each of as many pixels as the others, so that each costs the same.
+pub const FINDER_INPUTS: [(usize, usize); 3] = [(288, 512), (384, 384), (512, 288)];
 /// Rows and columns of the corner network's input that this program is built for.
 pub const CORNERS_INPUT: (usize, usize) = (64, 192);
 /// Rows and columns of the rough quad in the middle of that input.
@@ -222,6 +225,18 @@ fn check_outputs(found: &[Output], expected: &[Vec<usize>]) -> Result<(), String
 }
 
 impl FinderManifest {
+    /// Input and outputs at one of [`FINDER_INPUTS`].
+    pub(super) fn at_size(&self, (rows, columns): (usize, usize)) -> (Input, Vec<Output>) {
+        let mut input = self.input.clone();
+        input.shape = [1, 3, rows, columns];
+        let mut outputs = self.output.clone();
+        for output in &mut outputs {
+            let stride = self.cells.stride.max(1);
+            output.shape = vec![1, 9, rows / stride, columns / stride];
+        }
+        (input, outputs)
+    }
+
     /// Parses and checks a manifest.
     ///
     /// # Errors
@@ -230,16 +245,23 @@ impl FinderManifest {
         let manifest: Self = toml::from_str(text).map_err(|e| e.to_string())?;
         check_role(&manifest.role, "finder")?;
         check_file(&manifest.file, &manifest.sha256)?;
-        let (rows, columns) = FINDER_INPUT;
+        let sizes = FINDER_INPUTS.map(|(rows, columns)| [rows, columns]);
+        if manifest.sizes != sizes {
+            return Err(format!(
+                "sizes is {:?}, this program feeds {sizes:?}",
+                manifest.sizes
+            ));
+        }
+        let [(rows, columns), ..] = FINDER_INPUTS;
         manifest.input.check(rows, columns)?;
         if manifest.input.padding_grey.is_none() {
             return Err("input.padding_grey is missing".into());
         }
         let Cells { stride, unit } = manifest.cells;
-        let divides = |side: usize| stride > 0 && side.is_multiple_of(stride);
-        if !divides(rows) || !divides(columns) {
+        let divides = |side: &usize| stride > 0 && side.is_multiple_of(stride);
+        if !sizes.iter().flatten().all(divides) {
             return Err(format!(
-                "cells.stride is {stride}; it must divide the sides of the input"
+                "cells.stride is {stride}; it must divide the sides of the inputs"
             ));
         }
         if !(unit.is_finite() && unit > 0.0) {

@@ -5,7 +5,7 @@ use domain::Quad;
 /// Shared area, as a part of the smaller one, above which two quads are one plate.
 pub(crate) const SAME_PLATE: f32 = 0.3;
 /// Shorter edges than this many pixels cannot be a plate.
-const LEAST_EDGE: f32 = 3.0;
+const LEAST_EDGE: f32 = 1.5;
 
 /// Decodes `9 x rows x columns` values: quads in the input's pixels with their probability,
 /// likeliest first, at most `most`, none over `SAME_PLATE` on another.

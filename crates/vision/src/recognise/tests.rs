@@ -324,9 +324,16 @@ fn a_closer_look_brings_rough_corners_to_the_plate() {
         moved(0.0, 0.0, 1.15),
         around,
     ] {
-        let exact = recogniser.exact(&frame, &rough).unwrap().unwrap();
+        let exact = recogniser.settle(&frame, rough).unwrap().unwrap();
         assert!(away(&exact) < 2.0, "{} from {rough:?}", away(&exact));
     }
+    // One look at a quad of twice the plate's size is not enough, a few are.
+    let twice = moved(0.0, 0.0, 1.9);
+    let (once, _) = recogniser.exact(&frame, &twice).unwrap().unwrap();
+    let settled = recogniser.settle(&frame, twice).unwrap().unwrap();
+    assert!(away(&settled) < 2.0 && away(&settled) < away(&once));
+    let street = Quad([(5.0, 5.0), (45.0, 5.0), (45.0, 18.0), (5.0, 18.0)]);
+    assert_eq!(recogniser.settle(&frame, street).unwrap(), None);
     let found = recogniser.detect(&frame).unwrap();
     assert_eq!(found.len(), 1);
     assert!(away(&found[0].1) < 2.0, "{found:?}");
