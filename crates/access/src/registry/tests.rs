@@ -64,12 +64,12 @@ fn any_vehicle() -> impl Strategy<Value = Vehicle> {
     )
         .prop_map(
             |(plate, owner, building, unit, phone, valid_until)| Vehicle {
-                plate,
                 owner,
                 building,
                 unit,
                 phone,
                 valid_until,
+                ..Vehicle::new(plate)
             },
         )
 }
@@ -154,10 +154,16 @@ fn both_languages_any_order_and_further_columns() {
     assert_eq!(read.vehicles[0].plate, plate("苏E12345"));
     assert_eq!(read.vehicles[0].valid_until, Some(date(2026, 12, 31)));
     assert_eq!(read.vehicles[1].valid_until, Some(date(2026, 1, 5)));
-    let notes = read.notes.join("\n");
+    let notes: Vec<_> = read
+        .notes
+        .iter()
+        .chain(read.warnings.iter().map(|w| &w.cause))
+        .map(|w| w.english.as_str())
+        .collect();
+    let notes = notes.join("\n");
     assert!(notes.contains("备注") && notes.contains("owner"), "{notes}");
     assert!(
-        notes.contains("苏E12345 and 苏E12346 differ in one character"),
+        notes.contains("苏E12345 on line 2 and 苏E12346 differ in one character"),
         "{notes}"
     );
     assert!(matches!(
@@ -232,11 +238,11 @@ fn faults_name_column_cause_and_cure() {
             (7, Column::Plate)
         ]
     );
-    assert!(faults[3].cause.contains("line 5"), "{}", faults[3]);
+    assert!(faults[3].cause.english.contains("line 5"), "{}", faults[3]);
     assert!(
         faults
             .iter()
-            .all(|f| !f.cure.is_empty() && !f.cause.is_empty())
+            .all(|f| !f.cure.english.is_empty() && !f.cause.chinese.is_empty())
     );
 }
 

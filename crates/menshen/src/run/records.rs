@@ -414,6 +414,7 @@ fn change_register(
             let imported = Imported {
                 vehicles,
                 skipped: Vec::new(),
+                warnings: Vec::new(),
                 notes: Vec::new(),
                 encoding: "UTF-8",
             };

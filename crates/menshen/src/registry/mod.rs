@@ -3,12 +3,14 @@
 //! A list is read and checked here, in the caller's process and with the caller's rights; what
 //! goes to a running gate through its socket, or else into the store, is rows.
 
+mod import;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use access::registry::Vehicle;
-use access::registry::export::{Header, to_csv, write_in_place};
-use access::registry::import::{ImportError, ImportOptions, Imported, parse, parse_date};
+use access::registry::export::{Header, to_csv, to_xlsx, write_in_place};
+use access::registry::import::parse_date;
 use clap::{Args, Subcommand};
 use domain::PlateNumber;
 use serde::{Deserialize, Serialize};
@@ -58,25 +60,14 @@ pub(crate) struct Outcome {
 /// `menshen registry …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Put a CSV list in the place of the register / 导入登记表（替换原有）
+    /// Put a list in the place of the register, after looking at every row / 导入登记表（替换原有）
+    Import(Box<import::ImportArgs>),
+    /// Write the register as .csv or .xlsx / 导出
     ///
-    /// Columns in any order: `plate,owner,building,unit,phone,valid_until` or
-    /// 车牌,车主,楼栋,单元,电话,有效期至; UTF-8 or GB18030. Nothing is stored if a row is wrong.
-    Import {
-        /// The list
-        file: PathBuf,
-        /// Only check the list, store nothing / 只检查
-        #[arg(long)]
-        dry_run: bool,
-        /// Leave wrong rows out and take the others / 跳过有误的行
-        #[arg(long)]
-        skip_bad: bool,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Write the register as CSV / 导出
+    /// No cell can become a formula, whatever somebody wrote into the register; `import` reads
+    /// the file back as it was.
     Export {
-        /// Where to; standard output if absent
+        /// Where to: .csv or .xlsx; standard output (CSV) if absent / 文件
         file: Option<PathBuf>,
         /// Chinese column names / 中文列名
         #[arg(long)]
@@ -167,12 +158,7 @@ impl Place {
 /// Runs `menshen registry …`.
 pub(crate) fn run(verb: Verb) -> u8 {
     let done = match verb {
-        Verb::Import {
-            file,
-            dry_run,
-            skip_bad,
-            place,
-        } => import(&file, dry_run, skip_bad, &place),
+        Verb::Import(args) => import::run(&args),
         Verb::Export {
             file,
             chinese,
@@ -202,47 +188,6 @@ pub(crate) fn run(verb: Verb) -> u8 {
     }
 }
 
-/// Reads and checks a list; faults are printed, one a line.
-fn read_list(file: &Path, skip_bad: bool) -> Result<Imported, u8> {
-    let bytes = std::fs::read(file)
-        .map_err(|e| fail(WRONG_USAGE, format_args!("{}: {e}", file.display())))?;
-    let imported = parse(&bytes, ImportOptions { skip_bad }).map_err(|e| {
-        if let ImportError::BadRows(faults) = &e {
-            for fault in faults {
-                eprintln!("{}: {fault}", file.display());
-            }
-        }
-        fail(FOUND_WRONG, format_args!("{}: {e}", file.display()))
-    })?;
-    for fault in &imported.skipped {
-        eprintln!("{}: left out / 已跳过: {fault}", file.display());
-    }
-    for note in &imported.notes {
-        eprintln!("{}: note / 提示: {note}", file.display());
-    }
-    Ok(imported)
-}
-
-fn import(file: &Path, dry_run: bool, skip_bad: bool, place: &Place) -> Result<(), u8> {
-    let imported = read_list(file, skip_bad)?;
-    if dry_run {
-        println!(
-            "{} vehicles would be registered; nothing was stored / 检查通过 {} 辆，未导入",
-            imported.vehicles.len(),
-            imported.vehicles.len()
-        );
-        return Ok(());
-    }
-    let outcome = place.perform(Change::Import {
-        vehicles: imported.vehicles,
-    })?;
-    println!(
-        "registered: {} vehicles (before: {}) / 已登记 {} 辆（原有 {} 辆）",
-        outcome.count, outcome.before, outcome.count, outcome.before
-    );
-    Ok(())
-}
-
 fn export(file: Option<&Path>, chinese: bool, place: &Place) -> Result<(), u8> {
     let outcome = place.perform(Change::List)?;
     let header = if chinese {
@@ -250,14 +195,19 @@ fn export(file: Option<&Path>, chinese: bool, place: &Place) -> Result<(), u8> {
     } else {
         Header::English
     };
-    let csv = to_csv(&outcome.vehicles, header);
-    match file {
-        Some(file) => write_in_place(file, &csv)
-            .map_err(|e| fail(FOUND_WRONG, format_args!("{}: {e}", file.display()))),
-        None => std::io::stdout()
+    let Some(file) = file else {
+        let csv = to_csv(&outcome.vehicles, header);
+        return std::io::stdout()
             .write_all(&csv)
-            .map_err(|e| fail(FOUND_WRONG, e)),
-    }
+            .map_err(|e| fail(FOUND_WRONG, e));
+    };
+    let failed =
+        |e: &dyn std::fmt::Display| fail(FOUND_WRONG, format_args!("{}: {e}", file.display()));
+    let bytes = match file.extension().and_then(|e| e.to_str()) {
+        Some("xlsx") => to_xlsx(&outcome.vehicles, header).map_err(|e| failed(&e))?,
+        _ => to_csv(&outcome.vehicles, header),
+    };
+    write_in_place(file, &bytes).map_err(|e| failed(&e))
 }
 
 fn list(json: bool, place: &Place) -> Result<(), u8> {
