@@ -6,11 +6,14 @@
 //! store: they are given a [`RegistryView`], an immutable snapshot in memory, and the next
 //! snapshot takes its place after a change.
 
+pub mod book;
+pub(crate) mod change;
 pub mod export;
 pub mod import;
 pub mod name;
 pub mod report;
 pub mod rows;
+pub mod schedule;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -13,11 +13,14 @@ use std::time::{Duration, Instant};
 
 use access::journal::Stamp;
 use access::ledger::{Changed, Ledger, LedgerError, Limits};
+use access::occupancy::Shared;
 use access::pictures::Pictures;
+use access::policy::Clock;
 use access::registry::RegistryView;
 use access::registry::import::Imported;
 use bridge::{BridgeHandle, Outbox, OutboxError};
 use domain::{Event, Outcome, PassageId, PassageRecord};
+use jiff::civil::Date;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -54,6 +57,8 @@ pub(crate) struct Records {
     sender: Sender<Message>,
     view: Arc<RwLock<Option<RegistryView>>>,
     clock: WallClock,
+    inside: Shared,
+    not_before: Option<Date>,
 }
 
 impl std::fmt::Debug for Records {
@@ -79,6 +84,16 @@ impl Records {
             .clone()
     }
 
+    /// Who is inside, and whose place is held.
+    pub(crate) fn inside(&self) -> &Shared {
+        &self.inside
+    }
+
+    /// What is known of the time, for the rules.
+    pub(crate) fn time(&self) -> Clock {
+        self.clock.known(self.not_before)
+    }
+
     /// Waits until everything handed over so far is durable.
     pub(crate) fn flush(&self, within: Duration) {
         let (done, wait) = channel();
@@ -94,6 +109,8 @@ pub(crate) struct Books {
     ledger: Arc<Mutex<Ledger>>,
     view: Arc<RwLock<Option<RegistryView>>>,
     clock: WallClock,
+    /// The day of the last time that the journal trusted before this start.
+    not_before: Option<Date>,
 }
 
 impl Books {
@@ -113,10 +130,13 @@ impl Books {
         let mut ledger = opened.ledger;
         close_interrupted(&mut ledger, &clock, house)?;
         let view = Arc::new(RwLock::new(ledger.registry().cloned()));
+        let known = ledger.last_trusted_time(LOOK_BACK)?;
+        let not_before = known.map(|time| clock.day_of(time));
         Ok(Self {
             ledger: Arc::new(Mutex::new(ledger)),
             view,
             clock,
+            not_before,
         })
     }
 
@@ -176,6 +196,8 @@ impl Books {
                 sender,
                 view,
                 clock: self.clock.clone(),
+                inside: self.ledger().inside().clone(),
+                not_before: self.not_before,
             },
             thread,
         ))
