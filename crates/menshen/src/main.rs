@@ -18,7 +18,7 @@ mod run;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(
@@ -59,6 +59,11 @@ enum Verb {
     /// A minute of a rendered street, with everything real but the hardware / 演示
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    /// Print a completion script, for example `menshen completions bash` / 命令行补全
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Hold a barrier's relay (started by `run`, not by hand)
     #[command(hide = true)]
     RelayGuard,
@@ -77,6 +82,11 @@ fn main() -> ExitCode {
         Verb::Status(args) => answer::status(&args),
         #[cfg(feature = "demo")]
         Verb::Demo(args) => demo::run(&args),
+        Verb::Completions { shell } => {
+            let mut out = std::io::stdout();
+            clap_complete::generate(shell, &mut Cli::command(), "menshen", &mut out);
+            outcome::DONE
+        }
         Verb::RelayGuard => relay::guard(),
         Verb::SafeOff(args) => relay::safe_off(&args),
     };

@@ -1,68 +1,44 @@
-//! `menshen registry`: the register of vehicles, with or without a running gate.
+//! `menshen registry`: who may pass, with or without a running gate.
 //!
-//! A list is read and checked here, in the caller's process and with the caller's rights; what
-//! goes to a running gate through its socket, or else into the store, is rows.
+//! A list is read and checked here, in the caller's process and with the caller's rights
+//! ([`import`]); what goes to a running gate through its socket, or else into the store
+//! ([`place`]), is rows and records. [`vehicles`] and [`books`] are the verbs, [`table`] how they
+//! show things.
 
+mod books;
 mod import;
+mod place;
+mod table;
+mod vehicles;
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use access::registry::Vehicle;
-use access::registry::export::{Header, to_csv, to_xlsx, write_in_place};
-use access::registry::import::parse_date;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use domain::PlateNumber;
-use serde::{Deserialize, Serialize};
 
-use crate::config;
-use crate::outcome::{DONE, FOUND_WRONG, WRONG_USAGE, fail};
-use crate::run::records;
-use crate::run::socket::{self, Reply, Request};
+use crate::outcome::{DONE, FOUND_WRONG, fail};
+use place::{Act, Place};
 
-/// What is asked of the register.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "kebab-case")]
-pub(crate) enum Change {
-    /// All rows.
-    List,
-    /// Put one row in, in the place of any with the same plate.
-    Add {
-        /// The row.
-        vehicle: Box<Vehicle>,
-    },
-    /// Take one row out.
-    Remove {
-        /// Its plate.
-        plate: PlateNumber,
-    },
-    /// Put these rows in the place of all.
-    Import {
-        /// The rows.
-        vehicles: Vec<Vehicle>,
-    },
-}
-
-/// What came of it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Outcome {
-    /// The register's version.
-    pub(crate) version: u64,
-    /// Vehicles it holds.
-    pub(crate) count: u64,
-    /// Vehicles it held before.
-    pub(crate) before: u64,
-    /// The rows, if they were asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) vehicles: Vec<Vehicle>,
-}
+pub(crate) use place::{Change, Outcome};
 
 /// `menshen registry …`.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+A compound's first hour / 第一次使用:
+  menshen registry import cars.xlsx --dry-run --report found.html   look at the list / 检查登记表
+  menshen registry import cars.xlsx                                 take it / 导入
+  menshen registry household set 3-2-501 --contact 王芳 --phone 13812345678
+  menshen registry change 苏E12345 --household 3-2-501 --verified-by 李伟
+  menshen registry space set B1-027 --household 3-2-501             one space, several cars / 一位多车
+  menshen registry visitor book 沪A12345 --household 3-2-501 --from 2026-12-31
+  menshen registry rules set --always-pass emergency,police
+
+Every change is written down with who made it (--by) and why (--why).
+每次修改都会记录操作人和原因。")]
 pub(crate) enum Verb {
-    /// Put a list in the place of the register, after looking at every row / 导入登记表（替换原有）
+    /// Put a list in the place of the vehicles, after looking at every row / 导入登记表（替换原有）
     Import(Box<import::ImportArgs>),
-    /// Write the register as .csv or .xlsx / 导出
+    /// Write the vehicles as .csv or .xlsx / 导出
     ///
     /// No cell can become a formula, whatever somebody wrote into the register; `import` reads
     /// the file back as it was.
@@ -75,8 +51,20 @@ pub(crate) enum Verb {
         #[command(flatten)]
         place: Place,
     },
-    /// Show the register / 查看
+    /// Show the vehicles / 查看车辆
     List {
+        /// Print JSON for machines
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        filter: vehicles::Filter,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show everything about one plate / 查看一辆车
+    Show {
+        /// For example 苏E12345
+        plate: String,
         /// Print JSON for machines
         #[arg(long)]
         json: bool,
@@ -87,72 +75,59 @@ pub(crate) enum Verb {
     Add {
         /// For example 苏E12345
         plate: String,
-        /// 车主
-        #[arg(long, default_value = "")]
-        owner: String,
-        /// 楼栋
-        #[arg(long, default_value = "")]
-        building: String,
-        /// 单元
-        #[arg(long, default_value = "")]
-        unit: String,
-        /// 电话
-        #[arg(long, default_value = "")]
-        phone: String,
-        /// The last day it may enter, for example 2026-12-31 / 有效期至
-        #[arg(long)]
-        valid_until: Option<String>,
         #[command(flatten)]
-        place: Place,
+        fields: Box<vehicles::Fields>,
+        #[command(flatten)]
+        act: Act,
+    },
+    /// Change what is given of a vehicle, and leave the rest / 修改一辆车
+    Change {
+        /// For example 苏E12345
+        plate: String,
+        #[command(flatten)]
+        fields: Box<vehicles::Fields>,
+        #[command(flatten)]
+        act: Act,
     },
     /// Take one vehicle out / 删除一辆车
     Remove {
         /// For example 苏E12345
         plate: String,
         #[command(flatten)]
-        place: Place,
+        act: Act,
     },
-}
-
-/// Where the register is and who changes it.
-#[derive(Debug, Args)]
-pub(crate) struct Place {
-    /// The gate's configuration / 配置文件
-    #[arg(long, default_value = "/etc/menshen/menshen.toml", value_name = "FILE")]
-    config: PathBuf,
-    /// Who does this, for the record / 操作人
-    #[arg(long, env = "USER", default_value = "unknown")]
-    by: String,
-}
-
-impl Place {
-    /// Asks the running gate, or opens the store if none is running.
-    fn perform(&self, change: Change) -> Result<Outcome, u8> {
-        let house = config::load(&self.config).map_err(|e| fail(WRONG_USAGE, e))?;
-        let path = socket::path_for(&house.store.folder);
-        let request = Request::Registry {
-            change,
-            by: self.by.clone(),
-        };
-        match socket::ask(&path, &request) {
-            Ok(Some(Reply::Registry(outcome))) => Ok(outcome),
-            Ok(Some(Reply::Refused { message })) => Err(fail(FOUND_WRONG, message)),
-            Ok(Some(_)) => Err(fail(
-                FOUND_WRONG,
-                "the gate gave an answer that does not belong to the question",
-            )),
-            Ok(None) => {
-                let Request::Registry { change, by } = request else {
-                    return Err(fail(FOUND_WRONG, "the request was lost"));
-                };
-                records::change_store(&house, change, &by).map_err(|e| fail(FOUND_WRONG, e))
-            }
-            Err(e) => Err(fail(
-                FOUND_WRONG,
-                format_args!("{}: {e}; are you in the group menshen?", path.display()),
-            )),
-        }
-    }
+    /// Households: contact, fee, restrictions / 住户
+    #[command(subcommand)]
+    Household(books::HouseholdVerb),
+    /// Parking spaces and who shares them / 车位
+    #[command(subcommand)]
+    Space(books::SpaceVerb),
+    /// Weekly schedules, for suppliers / 时段
+    #[command(subcommand)]
+    Schedule(books::ScheduleVerb),
+    /// Visitors whom households have booked / 访客
+    #[command(subcommand)]
+    Visitor(books::VisitorVerb),
+    /// Plates that must not enter / 黑名单
+    #[command(subcommand)]
+    Block(books::BlockVerb),
+    /// Times in which nobody enters without the guard / 临时封闭
+    #[command(subcommand)]
+    Closure(books::ClosureVerb),
+    /// The compound's own rules / 小区规则
+    #[command(subcommand)]
+    Rules(books::RulesVerb),
+    /// Who is inside, as far as the gate saw / 在场车辆
+    Inside(books::Listing),
+    /// A vehicle that the gate thinks inside is not there / 标记为已离场
+    Left {
+        /// Its plate
+        plate: PlateNumber,
+        #[command(flatten)]
+        act: Act,
+    },
+    /// Read the whole register anew and compare: rows, records, indexes, who is inside / 核对登记库
+    Verify(Place),
 }
 
 /// Runs `menshen registry …`.
@@ -163,24 +138,26 @@ pub(crate) fn run(verb: Verb) -> u8 {
             file,
             chinese,
             place,
-        } => export(file.as_deref(), chinese, &place),
-        Verb::List { json, place } => list(json, &place),
-        Verb::Add {
-            plate,
-            owner,
-            building,
-            unit,
-            phone,
-            valid_until,
+        } => vehicles::export(file.as_deref(), chinese, &place),
+        Verb::List {
+            json,
+            filter,
             place,
-        } => add(&plate, valid_until.as_deref(), &place, |row| Vehicle {
-            owner,
-            building,
-            unit,
-            phone,
-            ..row
-        }),
-        Verb::Remove { plate, place } => remove(&plate, &place),
+        } => vehicles::list(json, &filter, &place),
+        Verb::Show { plate, json, place } => vehicles::show(&plate, json, &place),
+        Verb::Add { plate, fields, act } => vehicles::add(&plate, *fields, &act),
+        Verb::Change { plate, fields, act } => vehicles::change(&plate, *fields, &act),
+        Verb::Remove { plate, act } => vehicles::remove(&plate, &act),
+        Verb::Household(verb) => verb.run(),
+        Verb::Space(verb) => verb.run(),
+        Verb::Schedule(verb) => verb.run(),
+        Verb::Visitor(verb) => verb.run(),
+        Verb::Block(verb) => verb.run(),
+        Verb::Closure(verb) => verb.run(),
+        Verb::Rules(verb) => verb.run(),
+        Verb::Inside(listing) => listing.inside(),
+        Verb::Left { plate, act } => left(&plate, &act),
+        Verb::Verify(place) => verify(&place),
     };
     match done {
         Ok(()) => DONE,
@@ -188,109 +165,26 @@ pub(crate) fn run(verb: Verb) -> u8 {
     }
 }
 
-fn export(file: Option<&Path>, chinese: bool, place: &Place) -> Result<(), u8> {
-    let outcome = place.perform(Change::List)?;
-    let header = if chinese {
-        Header::Chinese
-    } else {
-        Header::English
-    };
-    let Some(file) = file else {
-        let csv = to_csv(&outcome.vehicles, header);
-        return std::io::stdout()
-            .write_all(&csv)
-            .map_err(|e| fail(FOUND_WRONG, e));
-    };
-    let failed =
-        |e: &dyn std::fmt::Display| fail(FOUND_WRONG, format_args!("{}: {e}", file.display()));
-    let bytes = match file.extension().and_then(|e| e.to_str()) {
-        Some("xlsx") => to_xlsx(&outcome.vehicles, header).map_err(|e| failed(&e))?,
-        _ => to_csv(&outcome.vehicles, header),
-    };
-    write_in_place(file, &bytes).map_err(|e| failed(&e))
+fn left(plate: &PlateNumber, act: &Act) -> Result<(), u8> {
+    act.mark_outside(plate.clone())?;
+    println!("{}: not inside any more / 已标记为离场", plate.dotted());
+    Ok(())
 }
 
-fn list(json: bool, place: &Place) -> Result<(), u8> {
-    let outcome = place.perform(Change::List)?;
-    if json {
-        let text = serde_json::to_string(&outcome.vehicles).map_err(|e| fail(FOUND_WRONG, e))?;
-        println!("{text}");
+fn verify(place: &Place) -> Result<(), u8> {
+    let outcome = place.perform(Change::Verify)?;
+    for wrong in &outcome.wrong {
+        println!("{wrong}");
+    }
+    if outcome.wrong.is_empty() {
+        println!(
+            "the register is sound: version {}, {} vehicles / 登记库完好：第 {} 版，{} 辆",
+            outcome.version, outcome.count, outcome.version, outcome.count
+        );
         return Ok(());
     }
-    for v in &outcome.vehicles {
-        let until = v
-            .valid_until
-            .map_or_else(|| "-".to_owned(), |d| d.to_string());
-        println!(
-            "{}\t{}\t{}\t{}\t{}\t{until}",
-            v.plate.dotted(),
-            v.owner,
-            v.building,
-            v.unit,
-            v.phone
-        );
-    }
-    eprintln!("{} vehicles / 共 {} 辆", outcome.count, outcome.count);
-    Ok(())
-}
-
-fn plate(text: &str) -> Result<PlateNumber, u8> {
-    PlateNumber::parse(text).map_err(|e| fail(WRONG_USAGE, e))
-}
-
-fn add(
-    text: &str,
-    valid_until: Option<&str>,
-    place: &Place,
-    fill: impl FnOnce(Vehicle) -> Vehicle,
-) -> Result<(), u8> {
-    let valid_until = match valid_until {
-        None => None,
-        Some(text) => Some(parse_date(text).ok_or_else(|| {
-            fail(
-                WRONG_USAGE,
-                format_args!("{text:?} is no date; write it as 2026-12-31"),
-            )
-        })?),
-    };
-    let vehicle = fill(Vehicle {
-        valid_until,
-        ..Vehicle::new(plate(text)?)
-    });
-    let number = vehicle.plate.clone();
-    let outcome = place.perform(Change::Add {
-        vehicle: Box::new(vehicle),
-    })?;
-    let done = if outcome.count == outcome.before {
-        "replaced / 已更新"
-    } else {
-        "registered / 已登记"
-    };
-    println!(
-        "{}: {done}, {} vehicles / 共 {} 辆",
-        number.dotted(),
-        outcome.count,
-        outcome.count
-    );
-    Ok(())
-}
-
-fn remove(text: &str, place: &Place) -> Result<(), u8> {
-    let number = plate(text)?;
-    let outcome = place.perform(Change::Remove {
-        plate: number.clone(),
-    })?;
-    if outcome.count == outcome.before {
-        return Err(fail(
-            FOUND_WRONG,
-            format_args!("{} is not registered / 未登记", number.dotted()),
-        ));
-    }
-    println!(
-        "{}: removed / 已删除, {} vehicles / 共 {} 辆",
-        number.dotted(),
-        outcome.count,
-        outcome.count
-    );
-    Ok(())
+    Err(fail(
+        FOUND_WRONG,
+        "the register is not sound; restart the gate, and if that does not help import the list again / 登记库有误，请重启门禁；仍有误请重新导入",
+    ))
 }

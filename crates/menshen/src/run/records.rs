@@ -19,6 +19,7 @@ use access::policy::Clock;
 use access::registry::RegistryView;
 use access::registry::import::Imported;
 use bridge::{BridgeHandle, Outbox, OutboxError};
+use domain::verdict::Inside;
 use domain::{Event, Outcome, PassageId, PassageRecord};
 use jiff::civil::Date;
 use tracing::{error, info, warn};
@@ -427,9 +428,15 @@ fn change_register(
     clock: &WallClock,
 ) -> Result<(Answer, Option<Changed>), String> {
     let before = ledger.registry().map_or(0, |view| view.len() as u64);
-    let listing = matches!(change, Change::List);
+    let mut answer = Answer::default();
     let changed = match change {
-        Change::List => Ok(None),
+        Change::List | Change::Everything | Change::Inside | Change::Verify => {
+            look_up(ledger, &change, &mut answer).map(|()| None)
+        }
+        Change::Edit { edits, why } => ledger.transact(&edits, by, &why, stamp(clock)).map(Some),
+        Change::MarkOutside { plate, why } => ledger
+            .mark_outside(&plate, by, &why, stamp(clock))
+            .map(|()| None),
         Change::Add { vehicle } => ledger.add(*vehicle, by, stamp(clock)).map(Some),
         Change::Remove { plate } => ledger.remove(&plate, by, stamp(clock)).map(Some),
         Change::Import { vehicles } => {
@@ -447,18 +454,33 @@ fn change_register(
     let Some(view) = ledger.registry() else {
         return Err(LedgerError::NoRegister.to_string());
     };
-    let vehicles = if listing {
-        view.vehicles().to_vec()
-    } else {
-        Vec::new()
-    };
-    let answer = Answer {
-        version: view.version(),
-        count: view.len() as u64,
-        before,
-        vehicles,
-    };
+    answer.version = view.version();
+    answer.count = view.len() as u64;
+    answer.before = before;
     Ok((answer, changed))
+}
+
+/// Answers what changes nothing.
+fn look_up(ledger: &Ledger, what: &Change, answer: &mut Answer) -> Result<(), LedgerError> {
+    let view = ledger.registry().ok_or(LedgerError::NoRegister)?;
+    match what {
+        Change::List => answer.vehicles = view.vehicles().to_vec(),
+        Change::Everything => {
+            answer.vehicles = view.vehicles().to_vec();
+            answer.records = view.book().records().cloned().collect();
+        }
+        Change::Inside => {
+            let stays = ledger.inside().stays();
+            let inside = stays.iter().map(|(plate, stay)| Inside {
+                plate: plate.clone(),
+                since: stay.since,
+            });
+            answer.inside = inside.collect();
+        }
+        Change::Verify => answer.wrong = ledger.verify_registry()?,
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Reads or changes the register in a store that no gate holds.
