@@ -89,6 +89,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             changed.view.len(),
             bytes.len() / 1_000_000,
         );
+        let began = Instant::now();
+        ledger.add(changed.view.vehicles()[0].clone(), "bench", stamp())?;
+        let one = began.elapsed();
+        let began = Instant::now();
+        let wrong = ledger.verify_registry()?;
+        println!(
+            "  one change, durable: {one:.2?}; verified in {:.2?}: {} things wrong",
+            began.elapsed(),
+            wrong.len()
+        );
     }
     Ok(())
 }

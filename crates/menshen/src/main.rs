@@ -16,6 +16,7 @@ mod registry;
 mod relay;
 mod run;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -83,9 +84,12 @@ fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Verb::Demo(args) => demo::run(&args),
         Verb::Completions { shell } => {
-            let mut out = std::io::stdout();
-            clap_complete::generate(shell, &mut Cli::command(), "menshen", &mut out);
-            outcome::DONE
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "menshen", &mut script);
+            match std::io::stdout().write_all(&script) {
+                Ok(()) => outcome::DONE,
+                Err(e) => outcome::fail(outcome::FOUND_WRONG, e),
+            }
         }
         Verb::RelayGuard => relay::guard(),
         Verb::SafeOff(args) => relay::safe_off(&args),

@@ -200,7 +200,7 @@ pub enum Edit {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// There is nothing under this key.
-    #[error("{key} is not in the register / 登记库中没有 {key}")]
+    #[error("{key} is not in the register / 登记库中没有{}", .key.chinese())]
     Absent {
         /// The key.
         key: RecordKey,
@@ -215,7 +215,9 @@ pub enum EditError {
     },
     /// A record would point at one that is not there.
     #[error(
-        "{from} needs {to}, which is not in the register; add it first, or change {from} / {from} 需要 {to}，请先登记"
+        "{from} needs {to}, which is not in the register; add it first, or change {from} / {}需要{}，请先登记",
+        .from.chinese(),
+        .to.chinese()
     )]
     Dangling {
         /// The record that points.
@@ -358,6 +360,12 @@ impl RecordKey {
         }
     }
 
+    /// The record in Chinese, for example `住户 3-2-501`.
+    pub fn chinese(&self) -> String {
+        let (_, kind) = self.kind();
+        format!("{kind} {}", self.text()).trim_end().to_owned()
+    }
+
     /// The key within its kind, as text.
     pub fn text(&self) -> String {
         match self {
@@ -374,7 +382,10 @@ impl RecordKey {
 impl fmt::Display for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, _) = self.kind();
-        write!(f, "{kind} {}", self.text())
+        match self {
+            Self::Rules => f.write_str(kind),
+            _ => write!(f, "{kind} {}", self.text()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! snapshot takes its place after a change.
 
 pub mod book;
-pub(crate) mod change;
+mod change;
 pub mod export;
 pub mod import;
 pub mod name;
@@ -22,6 +22,7 @@ use domain::{PlateKind, PlateNumber};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+pub use change::Difference;
 pub use name::{Label, LabelError};
 pub use view::{Ranked, RegistryView};
 

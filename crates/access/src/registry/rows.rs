@@ -9,14 +9,13 @@
 //! The pointer carries the schema. Schema 1 had vehicles alone; it is read as it is, and becomes
 //! schema 2 with the next change.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
-use domain::event::{RecordChange, RowCounts};
+use domain::event::RecordChange;
 use serde::{Deserialize, Serialize};
 
 use super::book::{Book, Edit, EditError, Household, MOST_EDITS, Record, RecordKey};
-use super::change::note;
+use super::change::{Difference, note};
 use super::{RegistryView, Vehicle};
 use crate::store::record::{self, Fault};
 use crate::store::{Area, Batch, Store, StoreError};
@@ -26,8 +25,6 @@ const CHUNK: usize = 1000;
 
 /// The layout of the register that this program writes and the newest it reads.
 pub const SCHEMA: u32 = 2;
-/// Differing rows that an import's journal entry names.
-const NAMED: usize = 20;
 
 /// Why the register could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -168,53 +165,6 @@ fn remove(vehicles: &mut Vec<Vehicle>, book: &mut Book, key: &RecordKey) -> Opti
     };
     let at = vehicles.binary_search_by(|v| v.plate.cmp(plate)).ok()?;
     Some(Record::Vehicle(Box::new(vehicles.remove(at))))
-}
-
-/// How a list differs from the register that it replaces.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Difference {
-    /// Rows that came, changed, went.
-    pub rows: RowCounts,
-    /// The first of them, and households that came in with the list.
-    pub records: Vec<RecordChange>,
-}
-
-impl Difference {
-    fn name(&mut self, key: &RecordKey, before: Option<&Record>, after: Option<&Record>) {
-        if self.records.len() < NAMED {
-            self.records.push(note(key, before, after));
-        }
-    }
-
-    /// Both lists are in order of their plates.
-    fn compare(&mut self, old: &[Vehicle], new: &[Vehicle]) {
-        let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-        loop {
-            let (before, after) = match (old.peek(), new.peek()) {
-                (None, None) => return,
-                (Some(_), None) => (old.next(), None),
-                (None, Some(_)) => (None, new.next()),
-                (Some(a), Some(b)) => match a.plate.cmp(&b.plate) {
-                    Ordering::Less => (old.next(), None),
-                    Ordering::Equal => (old.next(), new.next()),
-                    Ordering::Greater => (None, new.next()),
-                },
-            };
-            match (before, after) {
-                (Some(a), Some(b)) if a == b => continue,
-                (Some(_), Some(_)) => self.rows.changed += 1,
-                (Some(_), None) => self.rows.removed += 1,
-                (None, _) => self.rows.added += 1,
-            }
-            if self.records.len() < NAMED {
-                let record = |v: &Vehicle| Record::Vehicle(Box::new(v.clone()));
-                let (before, after) = (before.map(record), after.map(record));
-                if let Some(one) = before.as_ref().or(after.as_ref()) {
-                    self.name(&one.key(), before.as_ref(), after.as_ref());
-                }
-            }
-        }
-    }
 }
 
 /// All vehicles of the generation that holds, and all other records.

@@ -149,3 +149,26 @@ fn excel_dates_and_numbers_are_what_a_person_typed() {
         Some(jiff::civil::date(2027, 3, 2))
     );
 }
+
+#[test]
+fn what_the_file_has_no_column_for_stays_as_it_was() {
+    let plate: PlateNumber = "苏E12345".parse().unwrap();
+    let registered = Vehicle {
+        owner: "王".to_owned(),
+        phone: "13812345678".to_owned(),
+        household: Some(Label::parse("3-2-501").unwrap()),
+        lease_until: Some(date(2027, 1, 1)),
+        verified_by: "李".to_owned(),
+        ..Vehicle::new(plate)
+    };
+    let list = "车牌,电话\n苏E12345,\n苏E54321,65001234\n";
+    let mut read = parse(list.as_bytes(), ImportOptions::default()).unwrap();
+    read.keep(std::slice::from_ref(&registered));
+    let expected = Vehicle {
+        phone: String::new(),
+        ..registered
+    };
+    assert_eq!(read.vehicles[0], expected);
+    assert_eq!(read.vehicles[1].phone, "65001234");
+    assert_eq!(read.vehicles[1].household, None);
+}

@@ -79,7 +79,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), u8> {
         skip_bad: args.skip_bad,
     };
     let (rows, warnings) = (draft.table.rows.len(), draft.warnings().count());
-    let imported = draft.accept(options).map_err(|e| match e {
+    let mut imported = draft.accept(options).map_err(|e| match e {
         ImportError::BadRows(faults) => fail(
             FOUND_WRONG,
             format_args!(
@@ -102,6 +102,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), u8> {
         return Ok(());
     }
     let held = args.place.perform(Change::List)?;
+    imported.keep(&held.vehicles);
     let differ = Difference::between(&held.vehicles, &imported.vehicles);
     println!(
         "new {}, changed {}, taken out {}, as before {} / 新增 {}，修改 {}，删除 {}，不变 {}",

@@ -149,16 +149,14 @@ impl Act {
     pub(super) fn put(&self, record: Record) -> Result<(), u8> {
         let key = record.key();
         self.edit(vec![Edit::Put(record)])?;
-        let (_, chinese) = key.kind();
-        println!("{key}: written / 已登记 {chinese} {}", key.text());
+        println!("{key}: written / 已登记{}", key.chinese());
         Ok(())
     }
 
     /// Takes one record away and says so.
     pub(super) fn take(&self, key: &RecordKey) -> Result<(), u8> {
         self.edit(vec![Edit::Remove(key.clone())])?;
-        let (_, chinese) = key.kind();
-        println!("{key}: removed / 已删除 {chinese} {}", key.text());
+        println!("{key}: removed / 已删除{}", key.chinese());
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use access::occupancy::Shared;
 use access::pictures::Pictures;
 use access::policy::Clock;
 use access::registry::RegistryView;
-use access::registry::import::Imported;
+use access::registry::import::{Column, Imported};
 use bridge::{BridgeHandle, Outbox, OutboxError};
 use domain::verdict::Inside;
 use domain::{Event, Outcome, PassageId, PassageRecord};
@@ -444,6 +444,7 @@ fn change_register(
                 vehicles,
                 skipped: Vec::new(),
                 warnings: Vec::new(),
+                columns: Column::ALL.to_vec(),
                 notes: Vec::new(),
                 encoding: "UTF-8",
             };

@@ -23,7 +23,9 @@ mod text;
 mod workbook;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
+use domain::PlateNumber;
 use jiff::civil::Date;
 
 use super::Vehicle;
@@ -86,8 +88,47 @@ pub struct Imported {
     pub warnings: Vec<Finding>,
     /// What a person may want to know of the whole.
     pub notes: Vec<Words>,
+    /// The columns that the file has.
+    pub columns: Vec<Column>,
     /// "UTF-8", "GB18030" or "XLSX".
     pub encoding: &'static str,
+}
+
+impl Imported {
+    /// Gives vehicles that are registered already what the file has no columns for: a list of
+    /// plates and owners does not take households and leases away.
+    pub fn keep(&mut self, registered: &[Vehicle]) {
+        let held: HashMap<&PlateNumber, &Vehicle> =
+            registered.iter().map(|v| (&v.plate, v)).collect();
+        for vehicle in &mut self.vehicles {
+            let Some(&before) = held.get(&vehicle.plate) else {
+                continue;
+            };
+            for column in Column::ALL {
+                if !self.columns.contains(&column) {
+                    copy(column, before, vehicle);
+                }
+            }
+        }
+    }
+}
+
+fn copy(column: Column, from: &Vehicle, to: &mut Vehicle) {
+    match column {
+        Column::Plate => {}
+        Column::Owner => to.owner.clone_from(&from.owner),
+        Column::Building => to.building.clone_from(&from.building),
+        Column::Unit => to.unit.clone_from(&from.unit),
+        Column::Phone => to.phone.clone_from(&from.phone),
+        Column::ValidUntil => to.valid_until = from.valid_until,
+        Column::Household => to.household.clone_from(&from.household),
+        Column::Kind => to.kind = from.kind,
+        Column::Colour => to.colour.clone_from(&from.colour),
+        Column::Make => to.make.clone_from(&from.make),
+        Column::LeaseUntil => to.lease_until = from.lease_until,
+        Column::Schedule => to.schedule.clone_from(&from.schedule),
+        Column::VerifiedBy => to.verified_by.clone_from(&from.verified_by),
+    }
 }
 
 impl Draft {
@@ -134,6 +175,7 @@ impl Draft {
             skipped: errors,
             warnings,
             notes: self.notes,
+            columns: self.table.columns,
             encoding: self.table.format.name(),
         })
     }

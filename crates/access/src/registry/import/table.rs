@@ -175,9 +175,12 @@ impl Header {
                 names.join(", ")
             };
             notes.push(Words::new(
-                format!("文件没有这些列，留空：{}", list(Column::chinese)),
                 format!(
-                    "columns the file has not, left empty: {}",
+                    "文件没有这些列（已登记的车辆保留原值）：{}",
+                    list(Column::chinese)
+                ),
+                format!(
+                    "columns the file has not (vehicles that are registered keep theirs): {}",
                     list(Column::english)
                 ),
             ));
