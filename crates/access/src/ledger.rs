@@ -154,6 +154,8 @@ pub struct Ledger {
     folder: Option<PathBuf>,
     reserve: Reserve,
     inside: Shared,
+    /// What the copy of the records holds, if this process wrote it.
+    copied: Option<Digest>,
 }
 
 fn alarm(code: &str, message: String) -> Event {
@@ -247,6 +249,7 @@ impl Ledger {
             folder: folder.map(Path::to_owned),
             reserve,
             inside: Shared::new(stays),
+            copied: None,
         };
         if fresh {
             if alarms.is_empty() {
@@ -495,7 +498,12 @@ impl Ledger {
         )?;
         let records: Vec<&Record> = view.book().records().collect();
         let records = serde_json::to_vec(&records).map_err(io::Error::other)?;
-        write_in_place(&folder.join(RECORDS), &records)?;
+        // Most changes are of vehicles; each file costs the disk two waits.
+        let digest = Digest::of(&records);
+        if self.copied != Some(digest) {
+            write_in_place(&folder.join(RECORDS), &records)?;
+            self.copied = Some(digest);
+        }
         let reserve = Reserve {
             registry_version: view.version(),
             ..self.reserve
