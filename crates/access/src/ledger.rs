@@ -3,7 +3,8 @@
 //! ```text
 //! <folder>/sled/                    the store
 //! <folder>/sled.broken-<time>/      one that did not open, set aside
-//! <folder>/registry-export.csv      the register after its last change
+//! <folder>/registry-export.csv      the register's vehicles after its last change
+//! <folder>/registry-records.json    its other records
 //! <folder>/journal-reserve.json     numbers that may have been used, for after a loss
 //! ```
 //!
@@ -22,7 +23,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Journal, JournalError, Shrunk, Stamp, Stamps};
+use crate::occupancy::{self, Shared, Stays};
 use crate::pictures::{PictureError, Pictures};
+use crate::registry::book::{Edit, EditError, Record, RecordKey};
 use crate::registry::export::{Header, to_csv, write_in_place};
 use crate::registry::import::{self, ImportOptions, Imported};
 use crate::registry::rows::{Change, Rows, RowsError};
@@ -31,9 +34,13 @@ use crate::store::{Batch, SledStore, Store, StoreError};
 
 /// The register's copy in the folder.
 pub const EXPORT: &str = "registry-export.csv";
+/// The copy of the records that are no vehicles.
+pub const RECORDS: &str = "registry-records.json";
 const RESERVE: &str = "journal-reserve.json";
 /// Sequence numbers reserved at once; each time costs one more sync.
 const RESERVED: u64 = 1024;
+/// Characters of a reason that the journal keeps.
+const WHY: usize = 200;
 
 /// How much of the journal is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +77,14 @@ pub enum LedgerError {
         "the register in the store cannot be read, so one row cannot be changed; import the whole list with `menshen registry import FILE` first"
     )]
     NoRegister,
+    /// The vehicle is not inside.
+    #[error(
+        "{plate} is not inside, as far as the gate saw; `menshen registry inside` shows who is / 不在场内"
+    )]
+    NotInside {
+        /// The plate.
+        plate: PlateNumber,
+    },
     /// There is no such plate.
     #[error("{plate} is not in the register; `menshen registry list` shows what is")]
     NotRegistered {
@@ -138,6 +153,9 @@ pub struct Ledger {
     rows: Option<Rows>,
     folder: Option<PathBuf>,
     reserve: Reserve,
+    inside: Shared,
+    /// What the copy of the records holds, if this process wrote it.
+    copied: Option<Digest>,
 }
 
 fn alarm(code: &str, message: String) -> Event {
@@ -207,6 +225,7 @@ impl Ledger {
         let rows = match Rows::open(Arc::clone(&store), reserve.registry_version) {
             Ok(rows) => Some(rows),
             Err(RowsError::Store(error)) => return Err(error.into()),
+            Err(error @ RowsError::Newer { .. }) => return Err(error.into()),
             Err(error) => {
                 alarms.push(alarm("registry-damaged", error.to_string()));
                 None
@@ -216,12 +235,21 @@ impl Ledger {
             Some(rows) => !rows.is_stored() && reserve.registry_version > 0,
             None => true,
         };
+        let (stays, lost_stays) = Stays::read(store.as_ref())?;
+        if lost_stays > 0 {
+            alarms.push(alarm(
+                "occupancy-damaged",
+                format!("{lost_stays} records of vehicles inside are damaged and left out; check the disk"),
+            ));
+        }
         let mut ledger = Self {
             store,
             journal,
             rows,
             folder: folder.map(Path::to_owned),
             reserve,
+            inside: Shared::new(stays),
+            copied: None,
         };
         if fresh {
             if alarms.is_empty() {
@@ -239,7 +267,7 @@ impl Ledger {
         }
         ledger.journal.declare(stamps)?;
         if lost && let Some(folder) = folder {
-            alarms.push(ledger.restore(&folder.join(EXPORT), stamps));
+            alarms.push(ledger.restore(folder, stamps));
         }
         let reports = alarms
             .iter()
@@ -256,18 +284,21 @@ impl Ledger {
         Ok(Opened { ledger, reports })
     }
 
-    /// Fills the register from its copy; the alarm says how that went.
-    fn restore(&mut self, export: &Path, stamps: Stamps<'_>) -> Event {
-        let restored = fs::read(export)
+    /// Fills the register from its copies; the alarm says how that went.
+    fn restore(&mut self, folder: &Path, stamps: Stamps<'_>) -> Event {
+        let export = folder.join(EXPORT);
+        let restored = fs::read(&export)
             .map_err(|e| e.to_string())
             .and_then(|bytes| {
                 import::parse(&bytes, ImportOptions::default()).map_err(|e| e.to_string())
             })
             .and_then(|imported| {
+                let records = read_records(&folder.join(RECORDS))?;
                 let rows = self.rows.take().unwrap_or_else(|| {
                     Rows::empty(Arc::clone(&self.store), self.reserve.registry_version)
                 });
-                let result = self.replace(rows, imported.vehicles, "restored", stamps());
+                let result =
+                    self.replace(rows, imported.vehicles, Some(records), "restored", stamps());
                 result.map_err(|e| e.to_string())
             });
         match restored {
@@ -300,45 +331,75 @@ impl Ledger {
     /// Registers one vehicle, or replaces its row. Durable when this returns.
     ///
     /// # Errors
-    /// If the register or the disk fails. If it was the sync that failed, the change may
-    /// stand after the next start; journal and register still agree.
+    /// As [`Self::transact`].
     pub fn add(
         &mut self,
         vehicle: Vehicle,
         by: &str,
         stamp: Stamp,
     ) -> Result<Changed, LedgerError> {
-        let rows = self.rows.as_ref().ok_or(LedgerError::NoRegister)?;
-        let change = RegistryChange::Added {
-            plate: vehicle.plate.clone(),
-            replaced: rows.view().contains(&vehicle.plate),
-        };
-        let mut batch = Batch::default();
-        let prepared = rows.add(vehicle, &mut batch)?;
-        self.apply(batch, prepared, change, by, stamp)
+        self.transact(
+            &[Edit::Put(Record::Vehicle(Box::new(vehicle)))],
+            by,
+            "",
+            stamp,
+        )
     }
 
     /// Takes one vehicle out of the register. Durable when this returns.
     ///
     /// # Errors
-    /// [`LedgerError::NotRegistered`] if it is not in it; else as [`Self::add`].
+    /// [`LedgerError::NotRegistered`] if it is not in it; else as [`Self::transact`].
     pub fn remove(
         &mut self,
         plate: &PlateNumber,
         by: &str,
         stamp: Stamp,
     ) -> Result<Changed, LedgerError> {
+        self.transact(
+            &[Edit::Remove(RecordKey::Vehicle(plate.clone()))],
+            by,
+            "",
+            stamp,
+        )
+    }
+
+    /// Makes changes, all of them or none. Durable when this returns.
+    ///
+    /// # Errors
+    /// If a change is not allowed, or the register or the disk fails. If it was the sync that
+    /// failed, the changes may stand after the next start; journal and register still agree.
+    pub fn transact(
+        &mut self,
+        edits: &[Edit],
+        by: &str,
+        why: &str,
+        stamp: Stamp,
+    ) -> Result<Changed, LedgerError> {
         let rows = self.rows.as_ref().ok_or(LedgerError::NoRegister)?;
         let mut batch = Batch::default();
-        let prepared =
-            rows.remove(plate, &mut batch)?
-                .ok_or_else(|| LedgerError::NotRegistered {
-                    plate: plate.clone(),
+        let (mut notes, prepared) =
+            rows.transact(edits, &mut batch)
+                .map_err(|error| match error {
+                    RowsError::Edit(EditError::Absent {
+                        key: RecordKey::Vehicle(plate),
+                    }) => LedgerError::NotRegistered { plate },
+                    other => other.into(),
                 })?;
-        let change = RegistryChange::Removed {
-            plate: plate.clone(),
+        let change = match (edits, notes.as_mut_slice()) {
+            ([Edit::Put(Record::Vehicle(vehicle))], [note]) => RegistryChange::Added {
+                plate: vehicle.plate.clone(),
+                replaced: note.before.is_some(),
+                before: note.before.take(),
+                after: note.after.take(),
+            },
+            ([Edit::Remove(RecordKey::Vehicle(plate))], [note]) => RegistryChange::Removed {
+                plate: plate.clone(),
+                before: note.before.take(),
+            },
+            _ => RegistryChange::Changed { records: notes },
         };
-        self.apply(batch, prepared, change, by, stamp)
+        self.apply(batch, prepared, change, (by, why), stamp)
     }
 
     /// Puts a whole list in the register's place. Durable when this returns.
@@ -356,7 +417,7 @@ impl Ledger {
             .rows
             .take()
             .unwrap_or_else(|| Rows::empty(Arc::clone(&self.store), self.reserve.registry_version));
-        let result = self.replace(rows, imported.vehicles, by, stamp);
+        let result = self.replace(rows, imported.vehicles, None, by, stamp);
         if unreadable && result.is_err() {
             self.rows = None;
         }
@@ -367,18 +428,24 @@ impl Ledger {
         &mut self,
         rows: Rows,
         vehicles: Vec<Vehicle>,
+        records: Option<Vec<Record>>,
         by: &str,
         stamp: Stamp,
     ) -> Result<Changed, LedgerError> {
         let before = rows.view().len() as u64;
         let rows = self.rows.insert(rows);
         let mut batch = Batch::default();
-        let prepared = rows.import(vehicles, &mut batch)?;
+        let (difference, prepared) = match records {
+            None => rows.import(vehicles, &mut batch)?,
+            Some(records) => rows.restore(vehicles, records, &mut batch)?,
+        };
         let change = RegistryChange::Imported {
             vehicles: prepared.vehicles(),
             before,
+            rows: Some(difference.rows),
+            records: difference.records,
         };
-        let changed = self.apply(batch, prepared, change, by, stamp)?;
+        let changed = self.apply(batch, prepared, change, (by, ""), stamp)?;
         if let Some(rows) = &self.rows
             && let Err(error) = rows.sweep()
         {
@@ -393,13 +460,14 @@ impl Ledger {
         mut batch: Batch,
         prepared: Change,
         change: RegistryChange,
-        by: &str,
+        (by, why): (&str, &str),
         stamp: Stamp,
     ) -> Result<Changed, LedgerError> {
         let event = Event::Registry {
             change: change.clone(),
             by: by.to_owned(),
             version: prepared.version(),
+            why: why.chars().take(WHY).collect(),
         };
         let entry = self.journal.prepare(&mut batch, vec![(stamp, event)])?;
         self.store.write(&batch)?;
@@ -428,6 +496,14 @@ impl Ledger {
             &folder.join(EXPORT),
             &to_csv(view.vehicles(), Header::English),
         )?;
+        let records: Vec<&Record> = view.book().records().collect();
+        let records = serde_json::to_vec(&records).map_err(io::Error::other)?;
+        // Most changes are of vehicles; each file costs the disk two waits.
+        let digest = Digest::of(&records);
+        if self.copied != Some(digest) {
+            write_in_place(&folder.join(RECORDS), &records)?;
+            self.copied = Some(digest);
+        }
         let reserve = Reserve {
             registry_version: view.version(),
             ..self.reserve
@@ -435,6 +511,28 @@ impl Ledger {
         write_reserve(&folder, reserve)?;
         self.reserve = reserve;
         Ok(())
+    }
+
+    /// Who is inside, and whose place is held; lanes decide with it.
+    pub fn inside(&self) -> &Shared {
+        &self.inside
+    }
+
+    /// Reads register and journal anew and compares: what is wrong, nothing if all is well.
+    ///
+    /// # Errors
+    /// If the store fails, or the register could not be read.
+    pub fn verify_registry(&self) -> Result<Vec<String>, LedgerError> {
+        let rows = self.rows.as_ref().ok_or(LedgerError::NoRegister)?;
+        let mut wrong = rows.verify()?;
+        let (stays, damaged) = Stays::read(self.store.as_ref())?;
+        if damaged > 0 {
+            wrong.push(format!("{damaged} records of vehicles inside are damaged"));
+        }
+        if stays != self.inside.stays() {
+            wrong.push("who is inside in memory is not who is inside in the store".to_owned());
+        }
+        Ok(wrong)
     }
 
     /// Appends events, all or none, without waiting for the disk; returns their numbers.
@@ -445,7 +543,56 @@ impl Ledger {
         &mut self,
         events: Vec<(Stamp, Event)>,
     ) -> Result<std::ops::RangeInclusive<u64>, LedgerError> {
-        Ok(self.journal.append_batch(events)?)
+        let moves: Vec<_> = events
+            .iter()
+            .filter_map(|(_, e)| occupancy::moved(e))
+            .collect();
+        let ended = occupancy::ended(events.iter().map(|(_, e)| e));
+        if ended.is_empty() && moves.is_empty() {
+            return Ok(self.journal.append_batch(events)?);
+        }
+        // Who is inside changes with the passage's own entry, or neither does.
+        let mut batch = Batch::default();
+        occupancy::put(&moves, &mut batch).map_err(RowsError::from)?;
+        let first = self.journal.end().seq + 1;
+        let prepared = self.journal.prepare(&mut batch, events)?;
+        self.store.write(&batch)?;
+        self.journal.commit(prepared);
+        self.inside.commit(moves, &ended);
+        Ok(first..=self.journal.end().seq)
+    }
+
+    /// Takes a vehicle out of those inside: somebody looked, and it is not there. Durable when
+    /// this returns.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotInside`] if it is not among them, or if the disk fails.
+    pub fn mark_outside(
+        &mut self,
+        plate: &PlateNumber,
+        by: &str,
+        why: &str,
+        stamp: Stamp,
+    ) -> Result<(), LedgerError> {
+        let plate = plate.clone();
+        let Some(stay) = self.inside.stays().get(&plate).copied() else {
+            return Err(LedgerError::NotInside { plate });
+        };
+        let event = Event::MarkedOutside {
+            plate: plate.clone(),
+            entered_by: stay.passage,
+            by: by.to_owned(),
+            why: why.chars().take(WHY).collect(),
+        };
+        let moves = vec![occupancy::Move::Out(plate)];
+        let mut batch = Batch::default();
+        occupancy::put(&moves, &mut batch).map_err(RowsError::from)?;
+        let prepared = self.journal.prepare(&mut batch, vec![(stamp, event)])?;
+        self.store.write(&batch)?;
+        self.journal.commit(prepared);
+        self.inside.commit(moves, &[]);
+        self.sync()?;
+        Ok(())
     }
 
     /// Makes everything appended durable, and returns the last number that is. One call for
@@ -503,6 +650,21 @@ impl Ledger {
     /// The journal, for looking at.
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// The latest time in the last `entries` of the journal that was written while the clock was
+    /// trusted: earlier than this it is not.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn last_trusted_time(&self, entries: usize) -> Result<Option<Timestamp>, LedgerError> {
+        let from = (self.journal.end().seq + 1).saturating_sub(entries as u64);
+        let entries = self.journal.entries(from, entries)?;
+        let times = entries.iter().filter_map(|(_, bytes)| {
+            let entry: domain::Entry = serde_json::from_slice(bytes).ok()?;
+            entry.clock_trusted.then_some(entry.time)
+        });
+        Ok(times.max())
     }
 
     /// Bytes that the store takes on its disk.
@@ -580,312 +742,19 @@ fn read_reserve(folder: &Path) -> Reserve {
     }
 }
 
+/// The copy of the other records; a folder of an older program has none.
+fn read_records(path: &Path) -> Result<Vec<Record>, String> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
 fn write_reserve(folder: &Path, reserve: Reserve) -> io::Result<()> {
     let bytes = serde_json::to_vec(&reserve).map_err(io::Error::other)?;
     write_in_place(&folder.join(RESERVE), &bytes)
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeSet;
-
-    use jiff::civil::date;
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::store::{Crash, MemoryStore};
-
-    fn counter() -> impl FnMut() -> Stamp {
-        let mut n = 0;
-        move || {
-            n += 1;
-            Stamp {
-                id: Uuid::from_u128(n),
-                time: Timestamp::from_second(1_800_000_000 + n as i64).unwrap(),
-                clock_trusted: true,
-            }
-        }
-    }
-
-    fn vehicle(n: u8) -> Vehicle {
-        Vehicle::new(PlateNumber::parse(&format!("苏E{n:05}")).unwrap())
-    }
-
-    fn plates(view: &RegistryView) -> Vec<PlateNumber> {
-        view.vehicles().iter().map(|v| v.plate.clone()).collect()
-    }
-
-    #[test]
-    fn a_lost_store_is_restored_from_its_copy_and_no_number_comes_twice() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut stamps = counter();
-        {
-            let mut ledger = Ledger::open(folder.path(), &mut stamps).unwrap().ledger;
-            let mut row = vehicle(1);
-            row.owner = "=1".into();
-            row.valid_until = Some(date(2026, 12, 31));
-            ledger.add(row, "test", stamps()).unwrap();
-            ledger.add(vehicle(2), "test", stamps()).unwrap();
-            ledger.remove(&vehicle(2).plate, "test", stamps()).unwrap();
-            ledger.acknowledge(1).unwrap();
-            assert_eq!(ledger.journal().end().seq, 3);
-        }
-        // The disk turns to nonsense. In place of a second opening in one process, which sled
-        // does not allow, the files go to a new folder.
-        let second = tempfile::tempdir().unwrap();
-        for file in [EXPORT, RESERVE] {
-            fs::copy(folder.path().join(file), second.path().join(file)).unwrap();
-        }
-        fs::create_dir(second.path().join("sled")).unwrap();
-        fs::write(
-            second.path().join("sled/conf"),
-            b"sled never wrote this line",
-        )
-        .unwrap();
-        fs::write(second.path().join("sled/db"), [7; 600]).unwrap();
-        let Opened {
-            mut ledger,
-            reports,
-        } = Ledger::open(second.path(), &mut stamps).unwrap();
-        assert!(
-            reports.iter().any(|r| r.contains("set aside")),
-            "{reports:?}"
-        );
-        assert!(reports.iter().any(|r| r.contains("was restored")));
-        let view = ledger.registry().unwrap();
-        assert_eq!(view.len(), 1);
-        assert_eq!(view.vehicles()[0].owner, "=1");
-        assert_eq!(view.vehicles()[0].valid_until, Some(date(2026, 12, 31)));
-        assert!(view.version() > 3);
-        let pending = ledger.pending(0, 100).unwrap();
-        assert!(pending[0].0 > 3 + RESERVED / 2, "{}", pending[0].0);
-        let first: domain::Entry = serde_json::from_slice(&pending[0].1).unwrap();
-        assert!(matches!(first.event, Event::Gap { to, .. } if to + 1 == pending[0].0));
-        ledger.journal().verify().unwrap().unwrap();
-    }
-
-    #[test]
-    fn a_store_that_was_emptied_or_put_back_is_noticed() {
-        let mut stamps = counter();
-        let end = Reserve {
-            upto: 5000,
-            durable: 5000 - RESERVED,
-            acked: 3000,
-            head: Digest::START,
-            registry_version: 0,
-        };
-        let emptied = tempfile::tempdir().unwrap();
-        write_reserve(emptied.path(), end).unwrap();
-        let opened = Ledger::open(emptied.path(), &mut stamps).unwrap();
-        assert!(opened.reports[0].contains("empty"), "{:?}", opened.reports);
-        assert!(opened.ledger.journal().end().seq > 5000);
-        assert_eq!(opened.ledger.registry().unwrap().len(), 0);
-        opened.ledger.journal().verify().unwrap().unwrap();
-
-        let folder = tempfile::tempdir().unwrap();
-        write_reserve(folder.path(), end).unwrap();
-        let store = Arc::new(MemoryStore::new());
-        let (mut journal, _) =
-            Journal::open(Arc::clone(&store) as Arc<dyn Store>, Chain::EMPTY).unwrap();
-        journal
-            .append_batch(vec![(stamps(), Event::Stopped)])
-            .unwrap();
-        let opened = Ledger::assemble(store, Some(folder.path()), Vec::new(), &mut stamps).unwrap();
-        assert!(
-            opened.reports[0].contains("ends at 1,"),
-            "{:?}",
-            opened.reports
-        );
-        assert_eq!(opened.ledger.journal().end().seq, 5002);
-        opened.ledger.journal().verify().unwrap().unwrap();
-    }
-
-    #[test]
-    fn without_a_copy_the_register_is_unavailable_until_an_import() {
-        let store = Arc::new(MemoryStore::new());
-        let mut stamps = counter();
-        let shared = || Arc::clone(&store) as Arc<dyn Store>;
-        let mut ledger = Ledger::on_store(shared(), &mut stamps).unwrap().ledger;
-        ledger.add(vehicle(1), "test", stamps()).unwrap();
-        drop(ledger);
-        let (key, _) = store.last(b"v", b"w").unwrap().unwrap();
-        assert!(store.damage(&key));
-        let Opened {
-            mut ledger,
-            reports,
-        } = Ledger::on_store(shared(), &mut stamps).unwrap();
-        assert_eq!(reports.len(), 1);
-        assert_eq!(ledger.registry(), None);
-        assert!(matches!(
-            ledger.add(vehicle(2), "test", stamps()),
-            Err(LedgerError::NoRegister)
-        ));
-        let list = import::parse("车牌\n苏E00007\n".as_bytes(), ImportOptions::default()).unwrap();
-        ledger.import(list, "test", stamps()).unwrap();
-        drop(ledger);
-        let opened = Ledger::on_store(shared(), &mut stamps).unwrap();
-        assert!(opened.reports.is_empty(), "{:?}", opened.reports);
-        assert_eq!(
-            plates(opened.ledger.registry().unwrap()),
-            [vehicle(7).plate]
-        );
-    }
-
-    #[test]
-    fn pictures_go_before_events() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut pictures =
-            Pictures::open(folder.path(), crate::pictures::Limits::default()).unwrap();
-        for n in 0..10 {
-            pictures
-                .keep(
-                    date(2026, 1, 1),
-                    domain::PassageId(Uuid::from_u128(n)),
-                    crate::pictures::Shows::Frame,
-                    &[0; 1000],
-                )
-                .unwrap();
-        }
-        let mut stamps = counter();
-        let store = Arc::new(MemoryStore::new());
-        let mut ledger = Ledger::on_store(store, &mut stamps).unwrap().ledger;
-        let events = (0..20).map(|_| (stamps(), Event::Stopped)).collect();
-        ledger.append_batch(events).unwrap();
-        ledger.sync().unwrap();
-        let events = ledger.journal().bytes();
-        let mut limits = Limits {
-            event_days: 365,
-            bytes: events + 3500,
-        };
-        let removed = ledger
-            .maintain(limits, Some(&mut pictures), &mut stamps)
-            .unwrap();
-        assert_eq!(
-            (removed.pictures, removed.delivered, removed.undelivered),
-            (7, 0, 0)
-        );
-        limits.bytes = events / 2;
-        let removed = ledger
-            .maintain(limits, Some(&mut pictures), &mut stamps)
-            .unwrap();
-        assert_eq!(removed.pictures, 3);
-        assert!(removed.undelivered > 0);
-        ledger.journal().verify().unwrap().unwrap();
-    }
-
-    #[derive(Debug, Clone)]
-    enum Step {
-        Add(u8),
-        Remove(u8),
-        Import(Vec<u8>),
-        Append,
-        Sync,
-        Acknowledge,
-        FailWrites(u64),
-        Heal,
-        Crash(usize),
-    }
-
-    fn any_step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            3 => (0_u8..20).prop_map(Step::Add),
-            2 => (0_u8..20).prop_map(Step::Remove),
-            1 => prop::collection::vec(0_u8..20, 0..6).prop_map(Step::Import),
-            4 => Just(Step::Append),
-            2 => Just(Step::Sync),
-            1 => Just(Step::Acknowledge),
-            1 => (0_u64..4).prop_map(Step::FailWrites),
-            2 => Just(Step::Heal),
-            3 => (0_usize..5).prop_map(Step::Crash),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        /// Registry rows that were acknowledged are there after any crash, exactly; every
-        /// version has one journal entry; numbers and chain hold.
-        #[test]
-        fn register_and_journal_stand_or_fall_together(
-            steps in prop::collection::vec(any_step(), 1..50),
-        ) {
-            let mut stamps = counter();
-            let mut store = Arc::new(MemoryStore::new());
-            let mut ledger = Ledger::on_store(Arc::clone(&store) as Arc<dyn Store>, &mut stamps)
-                .unwrap()
-                .ledger;
-            let mut rows: BTreeSet<PlateNumber> = BTreeSet::new();
-            for step in steps {
-                match step {
-                    Step::Add(n) => {
-                        if ledger.add(vehicle(n), "test", stamps()).is_ok() {
-                            rows.insert(vehicle(n).plate);
-                        }
-                    }
-                    Step::Remove(n) => {
-                        let plate = vehicle(n).plate;
-                        let known = rows.contains(&plate);
-                        match ledger.remove(&plate, "test", stamps()) {
-                            Ok(_) => {
-                                prop_assert!(known);
-                                rows.remove(&plate);
-                            }
-                            Err(LedgerError::NotRegistered { .. }) => prop_assert!(!known),
-                            Err(_) => {}
-                        }
-                    }
-                    Step::Import(list) => {
-                        let text = list.iter().fold("plate\n".to_owned(), |text, &n| {
-                            text + vehicle(n).plate.as_str() + "\n"
-                        });
-                        let skip = ImportOptions { skip_bad: true };
-                        let list = import::parse(text.as_bytes(), skip).unwrap();
-                        let new = list.vehicles.iter().map(|v| v.plate.clone()).collect();
-                        if ledger.import(list, "test", stamps()).is_ok() {
-                            rows = new;
-                        }
-                    }
-                    Step::Append => {
-                        let _ = ledger.append_batch(vec![(stamps(), Event::Stopped)]);
-                    }
-                    Step::Sync => {
-                        ledger.sync().unwrap();
-                    }
-                    Step::Acknowledge => {
-                        let _ = ledger.acknowledge(ledger.journal().synced());
-                    }
-                    Step::FailWrites(left) => store.fail_writes_after(Some(left)),
-                    Step::Heal => store.fail_writes_after(None),
-                    Step::Crash(kept) => {
-                        let synced = ledger.journal().synced();
-                        store = Arc::new(store.crash(Crash { kept, torn: 0 }));
-                        let opened =
-                            Ledger::on_store(Arc::clone(&store) as Arc<dyn Store>, &mut stamps)
-                                .unwrap();
-                        prop_assert!(opened.reports.is_empty(), "{:?}", opened.reports);
-                        ledger = opened.ledger;
-                        prop_assert!(ledger.journal().end().seq >= synced);
-                    }
-                }
-                let view = ledger.registry().unwrap();
-                prop_assert_eq!(plates(view), rows.iter().cloned().collect::<Vec<_>>());
-                prop_assert!(ledger.journal().verify().unwrap().is_ok());
-                let versions: Vec<u64> = ledger
-                    .journal()
-                    .entries(0, usize::MAX)
-                    .unwrap()
-                    .iter()
-                    .filter_map(|(_, bytes)| {
-                        match serde_json::from_slice::<domain::Entry>(bytes).unwrap().event {
-                            Event::Registry { version, .. } => Some(version),
-                            _ => None,
-                        }
-                    })
-                    .collect();
-                prop_assert_eq!(versions, (1..=view.version()).collect::<Vec<_>>());
-            }
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 //! - [`registry`]: vehicles from CSV into the store, and from there into an immutable
 //!   [`registry::RegistryView`] that all lanes share.
 //! - [`policy`]: a sighting and a view in, a verdict with its evidence out. Pure.
+//! - [`occupancy`]: who is inside, as the passages say.
 //! - [`passage`]: the life cycle of one vehicle's visit to a lane. Pure.
 //! - [`journal`]: events are chained and written; the outbox hands the durable ones to
 //!   whoever delivers them, until they are acknowledged.
@@ -17,6 +18,7 @@
 
 pub mod journal;
 pub mod ledger;
+pub mod occupancy;
 pub mod passage;
 pub mod pictures;
 pub mod policy;
@@ -24,5 +26,5 @@ pub mod registry;
 pub mod store;
 
 pub use ledger::{Ledger, LedgerError};
-pub use policy::{Margins, PolicyInput, decide};
+pub use policy::{Margins, PolicyInput, decide, judge};
 pub use registry::RegistryView;

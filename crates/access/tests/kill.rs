@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -74,15 +74,16 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
             .spawn()
             .expect("the example ledger_writer is built with the tests");
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        std::thread::sleep(Duration::from_millis(150 + (dice >> 33) % 500));
-        child.kill().unwrap();
         let mut said = String::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut said)
-            .unwrap();
+        let mut words = BufReader::new(child.stdout.take().unwrap());
+        // On a loaded machine the store takes long to open. Most kills come after the first
+        // word, so that there is something to keep; some come whenever they come.
+        if round % 4 != 3 {
+            words.read_line(&mut said).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis((dice >> 33) % 500));
+        child.kill().unwrap();
+        words.read_to_string(&mut said).unwrap();
         let status = child.wait().unwrap();
         let mut errors = String::new();
         child
@@ -101,7 +102,11 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
         check(&copy, &mut promised);
         std::fs::remove_dir_all(&copy).unwrap();
     }
-    assert!(promised.rounds > 100, "only {} promises", promised.rounds);
+    assert!(
+        promised.rounds >= KILLS / 2,
+        "only {} promises",
+        promised.rounds
+    );
 }
 
 fn check(folder: &Path, promised: &mut Promised) {

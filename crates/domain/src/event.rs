@@ -7,6 +7,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -92,6 +93,21 @@ pub enum Event {
         by: String,
         /// The registry's version afterwards.
         version: u64,
+        /// Why, in the words of who did it; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// A person looked: a vehicle that the gate thought inside is not there.
+    MarkedOutside {
+        /// Its plate.
+        plate: PlateNumber,
+        /// The passage by which it had entered.
+        entered_by: PassageId,
+        /// Who looked.
+        by: String,
+        /// Why, in their words; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
     },
     /// Something needs a person.
     Alarm {
@@ -121,11 +137,25 @@ pub enum RegistryChange {
         plate: PlateNumber,
         /// Whether a row was there before.
         replaced: bool,
+        /// What of the row was there before and is otherwise now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Value>,
+        /// What of the row is new.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Value>,
     },
     /// One vehicle was removed.
     Removed {
         /// Its plate.
         plate: PlateNumber,
+        /// Its row.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Value>,
+    },
+    /// Records of other kinds, or several at once, were changed in one transaction.
+    Changed {
+        /// Each of them.
+        records: Vec<RecordChange>,
     },
     /// A whole list took the register's place.
     Imported {
@@ -133,7 +163,41 @@ pub enum RegistryChange {
         vehicles: u64,
         /// Vehicles before.
         before: u64,
+        /// What came in, changed and went; absent in entries of older programs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rows: Option<RowCounts>,
+        /// The first of the rows that differ, and households that came in with them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        records: Vec<RecordChange>,
     },
+}
+
+/// How a list differed from the register that it replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RowCounts {
+    /// Rows that are new.
+    pub added: u64,
+    /// Rows that are otherwise than before.
+    pub changed: u64,
+    /// Rows that are gone.
+    pub removed: u64,
+}
+
+/// What became of one record of the register.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordChange {
+    /// The kind: `vehicle`, `household`, `space`, `schedule`, `visit`, `block`, `closure`,
+    /// `rules`.
+    pub record: String,
+    /// What it is found by.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// What of it was there before and is otherwise now; none if it is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What of it is new; none if it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
 }
 
 impl Event {
@@ -150,6 +214,7 @@ impl Event {
             Self::Barrier { .. } => "barrier",
             Self::Camera { .. } => "camera",
             Self::Registry { .. } => "registry",
+            Self::MarkedOutside { .. } => "marked-outside",
             Self::Alarm { .. } => "alarm",
             Self::Gap { .. } => "gap",
         }
@@ -365,6 +430,20 @@ mod tests {
         journal
             .iter()
             .try_for_each(|bytes| chain.check(bytes).map(|_| ()))
+    }
+
+    /// Entries as the first version wrote them are read, and say the same when written again.
+    #[test]
+    fn entries_of_the_first_version_are_read_as_they_were() {
+        for event in [
+            r#"{"type":"registry","change":{"change":"added","plate":"苏E12345","replaced":false},"by":"王","version":1}"#,
+            r#"{"type":"registry","change":{"change":"removed","plate":"苏E12345"},"by":"王","version":2}"#,
+            r#"{"type":"registry","change":{"change":"imported","vehicles":637,"before":0},"by":"王","version":3}"#,
+            r#"{"type":"verdict","passage":"01a20d9f-9e2a-71a3-9c26-ec172b4045db","lane":"entry","verdict":{"decision":"admit","reason":"registered","plate":"苏E12345","evidence":{"registered":{"plate":"苏E12345","score":-20},"readings":3,"matrix":"00ff","registry_version":3}}}"#,
+        ] {
+            let read: Event = serde_json::from_str(event).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), event);
+        }
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Admit, refuse or ask the guard: always with a reason and the evidence.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
 
+use crate::passage::Direction;
 use crate::plate::{PlateKind, PlateNumber};
 use crate::reading::Score;
 
@@ -78,6 +82,15 @@ macro_rules! reasons {
                 let text: &'static str = match self { $(Self::$name => concat!($($doc),+),)+ };
                 text.trim().trim_end_matches('.')
             }
+
+            /// Whether the vehicle may pass by a right of its own, which the picture showed; not
+            /// because it leaves, or because a person let it.
+            pub const fn is_of_right(self) -> bool {
+                matches!(
+                    self,
+                    Self::Registered | Self::MissedExit | Self::Visitor | Self::AlwaysPasses
+                )
+            }
         }
     };
 }
@@ -85,14 +98,28 @@ macro_rules! reasons {
 reasons! {
     /// Registered, and clearly the best explanation of the picture.
     Registered = "registered", Admit, "已登记车辆";
+    /// Registered; that it left the last time was not seen.
+    MissedExit = "missed-exit", Admit, "已登记车辆，上次离开未记录";
+    /// Booked as a visitor by a household.
+    Visitor = "visitor", Admit, "住户预约访客";
+    /// A kind of vehicle that always passes here.
+    AlwaysPasses = "always-passes", Admit, "特种车辆放行";
     /// Leaving: nobody is locked in.
     ExitOpen = "exit-open", Admit, "出口放行";
+    /// Leaving although the household is under a restriction: let out and noted.
+    RestrictedExit = "restricted-exit", Admit, "限制期住户外出，已记录";
     /// The guard let the vehicle pass.
     GuardAdmitted = "guard-admitted", Admit, "门卫放行";
     /// Not registered.
     NotRegistered = "not-registered", Refuse, "未登记";
     /// The registration's last day is past.
     Expired = "expired", Refuse, "登记已过期";
+    /// The tenant's lease has ended.
+    LeaseEnded = "lease-ended", Refuse, "租约已到期";
+    /// Outside the hours of its schedule.
+    OutsideHours = "outside-hours", Refuse, "不在准入时段";
+    /// On the blocklist.
+    Blocked = "blocked", Refuse, "黑名单车辆";
     /// The guard said no.
     GuardRefused = "guard-refused", Refuse, "门卫不放行";
     /// Nobody answered in time.
@@ -105,6 +132,22 @@ reasons! {
     Unread = "unread", AskGuard, "未见车牌";
     /// The registration depends on the date, and the clock is not trusted yet.
     ClockUntrusted = "clock-untrusted", AskGuard, "时钟未校准，无法核对有效期";
+    /// The vehicle is booked as a visitor, but not for this time.
+    VisitNotNow = "visit-not-now", AskGuard, "不在预约时间内";
+    /// The household is under a restriction.
+    HouseholdRestricted = "household-restricted", AskGuard, "住户处于限制期";
+    /// The household's parking fee is not paid.
+    FeeUnpaid = "fee-unpaid", AskGuard, "停车费未缴";
+    /// The compound is closed for a time.
+    Closed = "closed", AskGuard, "入口临时封闭";
+    /// A vehicle with this plate is inside already; one of the two may be a forgery.
+    AlreadyInside = "already-inside", AskGuard, "同号车辆已在场内，疑似套牌";
+    /// The spaces that the vehicle shares are taken.
+    SpacesFull = "spaces-full", AskGuard, "本户车位已满";
+    /// The compound is full.
+    CompoundFull = "compound-full", AskGuard, "小区车位已满";
+    /// The number is of a kind that always passes, but the plate does not look like one.
+    KindContradicts = "kind-contradicts", AskGuard, "特种号牌与外观不符";
     /// The registry could not be read.
     RegistryUnavailable = "registry-unavailable", AskGuard, "登记库无法读取";
     /// The vehicle was admitted before, and is still waiting.
@@ -148,6 +191,45 @@ pub struct Evidence {
     pub matrix: String,
     /// Version of the registry it was decided against.
     pub registry_version: u64,
+    /// What the rules were asked with; absent where the picture alone was judged, as in all
+    /// verdicts before there were rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circumstances: Option<Box<Circumstances>>,
+}
+
+/// Everything else that a verdict depends on: with the registry as it stood and the reader's
+/// alphabet it is reached again, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Circumstances {
+    /// Which way the lane leads.
+    pub direction: Direction,
+    /// Whether a verdict was due, however unclear.
+    pub final_look: bool,
+    /// By how much a hypothesis had to win, by the names of the margins, in their own units.
+    pub margins: BTreeMap<String, i64>,
+    /// The time at the site; none while the clock was not trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_time: Option<DateTime>,
+    /// The same time without a zone; none while the clock was not trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    /// The earliest day that it could be, while the clock was not trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Date>,
+    /// Vehicles inside in all.
+    pub vehicles_inside: u32,
+    /// Those inside of whom the rules asked, in the order of the plates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<Inside>,
+}
+
+/// A vehicle inside the compound, as far as the gate saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inside {
+    /// Its plate.
+    pub plate: PlateNumber,
+    /// When it entered.
+    pub since: Timestamp,
 }
 
 /// The gate's answer to one sighting.
@@ -189,6 +271,25 @@ mod tests {
                 format!("\"{}\"", reason.code())
             );
             assert!(!reason.english().is_empty() && !reason.chinese().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_table_in_the_book_is_this_table() {
+        let book = include_str!("../../../docs/reasons.md");
+        let rows: Vec<&str> = book.lines().filter(|l| l.starts_with("| `")).collect();
+        assert_eq!(rows.len(), Reason::ALL.len());
+        for (row, reason) in rows.iter().zip(Reason::ALL) {
+            let decision = reason.decision();
+            let expected = format!(
+                "| `{}` | {} {} | {} | {} |",
+                reason.code(),
+                decision.chinese(),
+                decision.english(),
+                reason.chinese(),
+                reason.english()
+            );
+            assert_eq!(*row, expected);
         }
     }
 }

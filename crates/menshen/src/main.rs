@@ -16,9 +16,10 @@ mod registry;
 mod relay;
 mod run;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(
@@ -59,6 +60,11 @@ enum Verb {
     /// A minute of a rendered street, with everything real but the hardware / 演示
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    /// Print a completion script, for example `menshen completions bash` / 命令行补全
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Hold a barrier's relay (started by `run`, not by hand)
     #[command(hide = true)]
     RelayGuard,
@@ -77,6 +83,14 @@ fn main() -> ExitCode {
         Verb::Status(args) => answer::status(&args),
         #[cfg(feature = "demo")]
         Verb::Demo(args) => demo::run(&args),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "menshen", &mut script);
+            match std::io::stdout().write_all(&script) {
+                Ok(()) => outcome::DONE,
+                Err(e) => outcome::fail(outcome::FOUND_WRONG, e),
+            }
+        }
         Verb::RelayGuard => relay::guard(),
         Verb::SafeOff(args) => relay::safe_off(&args),
     };

@@ -438,7 +438,7 @@ impl Lane {
                     let sighting = p.vehicle.as_ref().map(|v| &v.sighting);
                     let sure_vehicle = p.is_vehicle();
                     decide(sighting, last_look && sure_vehicle).filter(|v| {
-                        v.reason == Reason::Registered
+                        v.reason.is_of_right()
                             || (sure_vehicle && (last_look || p.readings() >= READINGS_TO_REFUSE))
                     })
                 }
@@ -457,7 +457,7 @@ impl Lane {
                         .filter(|v| !by_person && v.sighting.readings > verdict.evidence.readings);
                     better
                         .and_then(|v| decide(Some(&v.sighting), false))
-                        .filter(|v| v.reason == Reason::Registered)
+                        .filter(|v| v.reason.is_of_right())
                 }
                 Some((verdict, _)) => {
                     let waits = verdict.reason != Reason::StillWaiting

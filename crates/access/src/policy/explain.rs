@@ -52,6 +52,11 @@ pub fn explain(verdict: &Verdict) -> Explanation {
 fn told_by_scores(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::Registered | Reason::NotRegistered | Reason::Ambiguous | Reason::UnclearPicture
+        Reason::Registered
+            | Reason::MissedExit
+            | Reason::Visitor
+            | Reason::NotRegistered
+            | Reason::Ambiguous
+            | Reason::UnclearPicture
     )
 }

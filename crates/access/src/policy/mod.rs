@@ -6,25 +6,34 @@
 //! picture well enough by itself. Nearness of texts plays no part.
 //!
 //! [`decide`] is pure: the same input gives the same verdict, byte for byte, on every machine,
-//! and [`replay()`] does so from a verdict's stored evidence.
+//! and [`replay()`] does so from a verdict's stored evidence. [`judge`] puts the compound's rules
+//! on top: who may pass now, and whether there is room. It can only refuse, ask or explain what
+//! `decide` admits, and admits by itself nothing but kinds that always pass.
 //!
 //! Invariant: nothing that is missing, unreadable or unfit leads to an admission on entry.
 
 mod explain;
 mod replay;
+mod rules;
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeMap;
 
 use domain::reading::{Alphabet, Score};
 use domain::verdict::{Evidence, Scored};
 use domain::{Direction, PlateNumber, Reason, Sighting, Verdict};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::registry::{Ranked, RegistryView};
 
 pub use explain::{Explanation, explain};
 pub use replay::{ReplayError, replay};
+pub use rules::{Clock, Empty, Occupancy, judge};
 
 /// By how much a hypothesis must win, in 1/1024 nat (see [`Score`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +65,28 @@ impl Default for Margins {
             least_score: Score(-3 * 1024),
             refuse_after: 3,
         }
+    }
+}
+
+impl Margins {
+    /// The margins by their names, as verdicts carry them.
+    pub(crate) fn by_name(&self) -> BTreeMap<String, i64> {
+        let Ok(Value::Object(fields)) = serde_json::to_value(self) else {
+            return BTreeMap::new();
+        };
+        let numbers = fields
+            .into_iter()
+            .filter_map(|(name, v)| Some((name, v.as_i64()?)));
+        numbers.collect()
+    }
+
+    /// The margins that a verdict carries; `None` if they are those of another program.
+    pub(crate) fn from_names(names: &BTreeMap<String, i64>) -> Option<Self> {
+        let fields = names
+            .iter()
+            .map(|(name, &n)| (name.clone(), Value::from(n)));
+        let margins: Self = serde_json::from_value(Value::Object(fields.collect())).ok()?;
+        (margins.by_name() == *names).then_some(margins)
     }
 }
 
@@ -148,6 +179,7 @@ fn decide_sighting(input: &PolicyInput<'_>, sighting: &Sighting) -> Option<Verdi
             readings: sighting.readings,
             matrix: hex::encode(matrix.to_bytes()),
             registry_version: input.registry.map_or(0, RegistryView::version),
+            circumstances: None,
         };
         Verdict::new(reason, plate.cloned(), evidence)
     };

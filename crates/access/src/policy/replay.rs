@@ -4,7 +4,7 @@ use domain::reading::{Matrix, MatrixError, Quad};
 use domain::verdict::Evidence;
 use domain::{Sighting, Verdict};
 
-use super::{PolicyInput, decide};
+use super::{Clock, Margins, PolicyInput, decide, judge};
 use crate::registry::RegistryView;
 
 /// Why evidence cannot be replayed.
@@ -26,10 +26,16 @@ pub enum ReplayError {
     /// The stored matrix does not fit the alphabet.
     #[error("the stored matrix is not over this alphabet: {0}; use the model it was read with")]
     Matrix(#[from] MatrixError),
+    /// The stored margins are not those that this program knows.
+    #[error(
+        "the verdict was reached with margins that this program does not know; use the version it was reached with"
+    )]
+    Margins,
 }
 
-/// Decides again on a verdict's evidence; the sighting in `input` is not used, everything else
-/// must be as it was then.
+/// Decides again on a verdict's evidence. Of `input` only register and alphabet are used, which
+/// must be those of then, if the evidence carries its circumstances; verdicts from before there
+/// were rules do not, and for them everything but the sighting must be as it was.
 ///
 /// # Errors
 /// [`ReplayError`], if register or alphabet are others, or the evidence is damaged.
@@ -56,8 +62,25 @@ pub fn replay(
             quad: Quad([(0.0, 0.0); 4]),
         })
     };
-    Ok(decide(&PolicyInput {
+    let input = PolicyInput {
         sighting: sighting.as_ref(),
         ..*input
-    }))
+    };
+    let Some(then) = &evidence.circumstances else {
+        return Ok(decide(&input));
+    };
+    let margins = Margins::from_names(&then.margins).ok_or(ReplayError::Margins)?;
+    let clock = match (then.local_time, then.time) {
+        (Some(local), Some(now)) => Clock::Trusted { local, now },
+        _ => Clock::Untrusted {
+            not_before: then.not_before,
+        },
+    };
+    let input = PolicyInput {
+        direction: then.direction,
+        final_look: then.final_look,
+        margins: &margins,
+        ..input
+    };
+    Ok(judge(&input, clock, then.as_ref()))
 }

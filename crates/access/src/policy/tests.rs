@@ -10,16 +10,16 @@ use crate::registry::Vehicle;
 
 const CHARACTERS: &str = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼ABCDEFGHJKLMNPQRSTUVWXYZ0123456789O使领警学港澳挂";
 
-fn alphabet() -> Alphabet {
+pub(super) fn alphabet() -> Alphabet {
     Alphabet::new(CHARACTERS).unwrap()
 }
 
-fn plate(text: &str) -> PlateNumber {
+pub(super) fn plate(text: &str) -> PlateNumber {
     PlateNumber::parse(text).unwrap()
 }
 
 /// A sighting that shows `text`; `doubts` put probability on another character in a place.
-fn sighting(text: &str, doubts: &[(usize, char, f32)]) -> Sighting {
+pub(super) fn sighting(text: &str, doubts: &[(usize, char, f32)]) -> Sighting {
     let alphabet = alphabet();
     let classes = alphabet.classes();
     let mut values = Vec::new();

@@ -1,20 +1,30 @@
-//! The register's rows in the store: generations, and the one pointer to the one that holds.
+//! The register in the store: generations of vehicles' rows, the one pointer to the generation
+//! that holds, and the records of other kinds.
 //!
-//! A single change writes one row of the generation that holds. An import writes a whole new
-//! generation beside it, and only the batch that moves the pointer makes it count; a crash
-//! before leaves the old register, a crash after the new one, never a mixture.
+//! A transaction writes the rows and records that it changes, with the pointer, in one batch. An
+//! import writes a whole new generation of rows beside the old one, and only the batch that moves
+//! the pointer makes it count; a crash before leaves the old register, a crash after the new one,
+//! never a mixture.
+//!
+//! The pointer carries the schema. Schema 1 had vehicles alone; it is read as it is, and becomes
+//! schema 2 with the next change.
 
 use std::sync::Arc;
 
-use domain::PlateNumber;
+use domain::event::RecordChange;
 use serde::{Deserialize, Serialize};
 
+use super::book::{Book, Edit, EditError, Household, MOST_EDITS, Record, RecordKey};
+use super::change::{Difference, note};
 use super::{RegistryView, Vehicle};
 use crate::store::record::{self, Fault};
 use crate::store::{Area, Batch, Store, StoreError};
 
 /// Rows written or read at once.
 const CHUNK: usize = 1000;
+
+/// The layout of the register that this program writes and the newest it reads.
+pub const SCHEMA: u32 = 2;
 
 /// Why the register could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +40,17 @@ pub enum RowsError {
         /// What was found.
         what: String,
     },
+    /// A newer program wrote the register.
+    #[error(
+        "the register has schema {found}, this program knows up to {SCHEMA}; install the newer version again, or restore a backup made by this one"
+    )]
+    Newer {
+        /// Its schema.
+        found: u32,
+    },
+    /// The change is not allowed.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// A row could not be written as JSON.
     #[error(
         "a row cannot be written as JSON: {0}; this is a mistake in the program, please report it"
@@ -43,6 +64,15 @@ struct Pointer {
     generation: u32,
     version: u64,
     vehicles: u64,
+    /// Records of other kinds.
+    #[serde(default)]
+    records: u64,
+    #[serde(default = "first_schema")]
+    schema: u32,
+}
+
+const fn first_schema() -> u32 {
+    1
 }
 
 /// A change that stands in a batch and does not count yet.
@@ -98,6 +128,100 @@ fn opened<'a>(key: &[u8], stored: &'a [u8]) -> Result<Option<&'a [u8]>, StoreErr
     }
 }
 
+fn record_key(key: &RecordKey) -> Vec<u8> {
+    let mut rest = vec![key.letter()];
+    rest.extend_from_slice(key.text().as_bytes());
+    Area::Records.key(&rest)
+}
+
+fn records_from() -> Vec<u8> {
+    Area::Records.key(b"")
+}
+
+fn records_to() -> Vec<u8> {
+    vec![Area::Records.letter() + 1]
+}
+
+/// Puts a record in its place; says what was there. Vehicles are in order of their plates.
+fn put(vehicles: &mut Vec<Vehicle>, book: &mut Book, record: &Record) -> Option<Record> {
+    let Record::Vehicle(vehicle) = record else {
+        return book.apply(&Edit::Put(record.clone()));
+    };
+    match vehicles.binary_search_by(|v| v.plate.cmp(&vehicle.plate)) {
+        Ok(at) => {
+            let before = std::mem::replace(&mut vehicles[at], vehicle.as_ref().clone());
+            Some(Record::Vehicle(Box::new(before)))
+        }
+        Err(at) => {
+            vehicles.insert(at, vehicle.as_ref().clone());
+            None
+        }
+    }
+}
+
+fn remove(vehicles: &mut Vec<Vehicle>, book: &mut Book, key: &RecordKey) -> Option<Record> {
+    let RecordKey::Vehicle(plate) = key else {
+        return book.apply(&Edit::Remove(key.clone()));
+    };
+    let at = vehicles.binary_search_by(|v| v.plate.cmp(plate)).ok()?;
+    Some(Record::Vehicle(Box::new(vehicles.remove(at))))
+}
+
+/// All vehicles of the generation that holds, and all other records.
+fn read_all(store: &dyn Store, pointer: Pointer) -> Result<(Vec<Vehicle>, Vec<Record>), RowsError> {
+    let (vehicles, bad_rows) = read_range::<Vehicle>(
+        store,
+        row_key(pointer.generation, ""),
+        &row_key(pointer.generation + 1, ""),
+    )?;
+    let (records, bad_records) = read_range::<Record>(store, records_from(), &records_to())?;
+    if bad_rows > 0 || vehicles.len() as u64 != pointer.vehicles {
+        return Err(RowsError::Damaged {
+            what: format!(
+                "{} of {} rows can be read",
+                vehicles.len(),
+                pointer.vehicles
+            ),
+        });
+    }
+    if bad_records > 0 || records.len() as u64 != pointer.records {
+        return Err(RowsError::Damaged {
+            what: format!(
+                "{} of {} records of households, spaces and the like can be read",
+                records.len(),
+                pointer.records
+            ),
+        });
+    }
+    Ok((vehicles, records))
+}
+
+/// The records of a range, and how many of them are damaged.
+fn read_range<T: for<'de> Deserialize<'de>>(
+    store: &dyn Store,
+    mut from: Vec<u8>,
+    to: &[u8],
+) -> Result<(Vec<T>, u64), RowsError> {
+    let mut list = Vec::new();
+    let mut bad = 0;
+    loop {
+        let pairs = store.range(&from, to, CHUNK)?;
+        for (key, stored) in &pairs {
+            match opened(key, stored)?.map(serde_json::from_slice) {
+                Some(Ok(one)) => list.push(one),
+                _ => bad += 1,
+            }
+        }
+        match pairs.last() {
+            Some((key, _)) if pairs.len() == CHUNK => {
+                from.clone_from(key);
+                from.push(0);
+            }
+            _ => return Ok((list, bad)),
+        }
+    }
+}
+
 impl Rows {
     /// Reads the register. An empty store holds an empty one, of version `fresh`.
     ///
@@ -112,44 +236,24 @@ impl Rows {
         let pointer: Pointer = opened(&pointer_key(), &stored)?
             .and_then(|payload| serde_json::from_slice(payload).ok())
             .ok_or_else(|| damaged("its pointer has a wrong checksum".into()))?;
-        let mut vehicles = Vec::new();
-        let mut bad = 0_u64;
-        let end = row_key(pointer.generation + 1, "");
-        let mut from = row_key(pointer.generation, "");
-        loop {
-            let pairs = store.range(&from, &end, CHUNK)?;
-            for (key, stored) in &pairs {
-                match opened(key, stored)?.map(serde_json::from_slice) {
-                    Some(Ok(vehicle)) => vehicles.push(vehicle),
-                    _ => bad += 1,
-                }
-            }
-            match pairs.last() {
-                Some((key, _)) if pairs.len() == CHUNK => {
-                    from.clone_from(key);
-                    from.push(0);
-                }
-                _ => break,
-            }
+        if pointer.schema > SCHEMA {
+            return Err(RowsError::Newer {
+                found: pointer.schema,
+            });
         }
-        if bad > 0 || vehicles.len() as u64 != pointer.vehicles {
-            return Err(damaged(format!(
-                "{} of {} rows can be read",
-                vehicles.len(),
-                pointer.vehicles
-            )));
-        }
+        let (vehicles, records) = read_all(store.as_ref(), pointer)?;
         let rows = Self {
             store,
             pointer,
-            view: RegistryView::new(pointer.version, vehicles),
+            view: RegistryView::with_book(pointer.version, vehicles, Book::of(records)),
             stored: true,
         };
         rows.sweep()?;
         Ok(rows)
     }
 
-    /// A register without rows, whatever the store holds; the first import replaces that.
+    /// A register without vehicles, whatever the store holds; the first import replaces that.
+    /// Records of other kinds stay, as far as they can be read.
     pub fn empty(store: Arc<dyn Store>, version: u64) -> Self {
         // A generation that no earlier import can have used, if the pointer is lost.
         let generation = store
@@ -158,14 +262,21 @@ impl Rows {
             .flatten()
             .and_then(|(key, _)| key.get(1..5)?.try_into().ok().map(u32::from_be_bytes))
             .map_or(0, |last| last + 1);
+        let records = read_range::<Record>(store.as_ref(), records_from(), &records_to());
+        let book = records.map_or_else(
+            |_| Book::default(),
+            |(records, _)| Book::of(records).without_dangling(),
+        );
         Self {
             store,
             pointer: Pointer {
                 generation,
                 version,
                 vehicles: 0,
+                records: book.len() as u64,
+                schema: SCHEMA,
             },
-            view: RegistryView::new(version, Vec::new()),
+            view: RegistryView::with_book(version, Vec::new(), book),
             stored: false,
         }
     }
@@ -180,36 +291,67 @@ impl Rows {
         self.stored
     }
 
-    /// Puts one vehicle's row into a batch.
+    /// Puts changes into a batch, all of them or none; says what becomes of each record.
     ///
     /// # Errors
-    /// If the row cannot be written as JSON.
-    pub fn add(&self, vehicle: Vehicle, batch: &mut Batch) -> Result<Change, RowsError> {
-        let mut vehicles = self.view.vehicles().to_vec();
-        let key = row_key(self.pointer.generation, vehicle.plate.as_str());
-        let stored = row_record(&key, &vehicle)?;
-        batch.put(key, stored);
-        vehicles.push(vehicle);
-        self.change(self.pointer.generation, vehicles, batch)
-    }
-
-    /// Takes one vehicle's row away; `None` if there is no such row.
-    ///
-    /// # Errors
-    /// If the pointer cannot be written as JSON.
-    pub fn remove(
+    /// [`RowsError::Edit`] if a change is not allowed.
+    pub fn transact(
         &self,
-        plate: &PlateNumber,
+        edits: &[Edit],
         batch: &mut Batch,
-    ) -> Result<Option<Change>, RowsError> {
-        if !self.view.contains(plate) {
-            return Ok(None);
+    ) -> Result<(Vec<RecordChange>, Change), RowsError> {
+        if edits.len() > MOST_EDITS {
+            let found = edits.len();
+            return Err(EditError::TooMany { found }.into());
         }
         let mut vehicles = self.view.vehicles().to_vec();
-        vehicles.retain(|v| v.plate != *plate);
-        batch.remove(row_key(self.pointer.generation, plate.as_str()));
-        self.change(self.pointer.generation, vehicles, batch)
-            .map(Some)
+        let mut book = self.view.book().clone();
+        let mut notes = Vec::new();
+        for edit in edits {
+            let (key, before, after) = match edit {
+                Edit::Put(record) => {
+                    record.check()?;
+                    let key = record.key();
+                    let before = put(&mut vehicles, &mut book, record);
+                    (key, before, Some(record))
+                }
+                Edit::Remove(key) => {
+                    let before = remove(&mut vehicles, &mut book, key)
+                        .ok_or_else(|| EditError::Absent { key: key.clone() })?;
+                    (key.clone(), Some(before), None)
+                }
+            };
+            self.write(&key, after, batch)?;
+            notes.push(note(&key, before.as_ref(), after));
+        }
+        book.check_pointers(vehicles.iter())?;
+        let change = self.change(self.pointer.generation, vehicles, book, batch)?;
+        Ok((notes, change))
+    }
+
+    /// Puts one record's row into a batch.
+    fn write(
+        &self,
+        key: &RecordKey,
+        record: Option<&Record>,
+        batch: &mut Batch,
+    ) -> Result<(), RowsError> {
+        let stored_key = match key {
+            RecordKey::Vehicle(plate) => row_key(self.pointer.generation, plate.as_str()),
+            other => record_key(other),
+        };
+        match record {
+            None => batch.remove(stored_key),
+            Some(Record::Vehicle(vehicle)) => {
+                let stored = row_record(&stored_key, vehicle)?;
+                batch.put(stored_key, stored);
+            }
+            Some(other) => {
+                let stored = record::seal(&stored_key, &serde_json::to_vec(other)?);
+                batch.put(stored_key, stored);
+            }
+        }
+        Ok(())
     }
 
     /// Writes a new generation of rows, and puts the move of the pointer into a batch. The
@@ -217,11 +359,49 @@ impl Rows {
     ///
     /// # Errors
     /// If the store fails; then the old generation still holds.
-    pub fn import(&self, vehicles: Vec<Vehicle>, batch: &mut Batch) -> Result<Change, RowsError> {
+    pub fn import(
+        &self,
+        vehicles: Vec<Vehicle>,
+        batch: &mut Batch,
+    ) -> Result<(Difference, Change), RowsError> {
         let generation = self.pointer.generation + 1;
+        let mut book = self.view.book().clone();
+        if !self.stored {
+            // What could not be read, or points at what could not, goes.
+            for (key, _) in self
+                .store
+                .range(&records_from(), &records_to(), usize::MAX)?
+            {
+                if !book.records().any(|r| record_key(&r.key()) == key) {
+                    batch.remove(key);
+                }
+            }
+        }
+        let mut difference = Difference::default();
+        for vehicle in &vehicles {
+            let Some(id) = &vehicle.household else {
+                continue;
+            };
+            if book.household(id).is_none() {
+                // A list that names a household is how most of them become known.
+                let household = Record::Household(Household {
+                    id: id.clone(),
+                    contact: vehicle.owner.clone(),
+                    phone: vehicle.phone.clone(),
+                    fee_paid_until: None,
+                    restriction: None,
+                });
+                let key = household.key();
+                self.write(&key, Some(&household), batch)?;
+                difference.name(&key, None, Some(&household));
+                book.apply(&Edit::Put(household));
+            }
+        }
+        book.check_pointers(vehicles.iter())?;
         // What an import that failed half-way left there must not mix with this one.
         self.clear(&row_key(generation, ""), &row_key(u32::MAX, ""))?;
         let view = RegistryView::new(0, vehicles);
+        difference.compare(self.view.vehicles(), view.vehicles());
         for chunk in view.vehicles().chunks(CHUNK) {
             let mut rows = Batch::default();
             for vehicle in chunk {
@@ -232,21 +412,79 @@ impl Rows {
             self.store.write(&rows)?;
         }
         self.store.sync()?;
-        self.change(generation, view.vehicles().to_vec(), batch)
+        let change = self.change(generation, view.vehicles().to_vec(), book, batch)?;
+        Ok((difference, change))
+    }
+
+    /// Puts a register that was saved elsewhere in the place of everything.
+    ///
+    /// # Errors
+    /// As [`Self::import`].
+    pub fn restore(
+        &self,
+        vehicles: Vec<Vehicle>,
+        records: Vec<Record>,
+        batch: &mut Batch,
+    ) -> Result<(Difference, Change), RowsError> {
+        let mut empty = Self::empty(Arc::clone(&self.store), self.pointer.version);
+        empty.pointer.generation = self.pointer.generation;
+        for (key, _) in self
+            .store
+            .range(&records_from(), &records_to(), usize::MAX)?
+        {
+            batch.remove(key);
+        }
+        for record in &records {
+            self.write(&record.key(), Some(record), batch)?;
+        }
+        empty.view = RegistryView::with_book(self.pointer.version, Vec::new(), Book::of(records));
+        empty.import(vehicles, batch)
+    }
+
+    /// Reads everything anew and compares: what is wrong, nothing if all is well.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn verify(&self) -> Result<Vec<String>, RowsError> {
+        let mut wrong = Vec::new();
+        match read_all(self.store.as_ref(), self.pointer) {
+            Err(RowsError::Damaged { what }) => wrong.push(what),
+            Err(other) => return Err(other),
+            Ok((vehicles, records)) => {
+                let version = self.pointer.version;
+                let stored = RegistryView::with_book(version, vehicles, Book::of(records));
+                if self.stored && stored != self.view {
+                    wrong.push("the register in memory is not the one in the store".to_owned());
+                }
+                if let Err(error) = stored.book().check_pointers(stored.vehicles().iter()) {
+                    wrong.push(error.to_string());
+                }
+                for record in stored.book().records() {
+                    wrong.extend(record.check().err().map(|e| e.to_string()));
+                }
+            }
+        }
+        if !self.view.indexes_agree() {
+            wrong.push("an index does not agree with the records".to_owned());
+        }
+        Ok(wrong)
     }
 
     fn change(
         &self,
         generation: u32,
         vehicles: Vec<Vehicle>,
+        book: Book,
         batch: &mut Batch,
     ) -> Result<Change, RowsError> {
         let version = self.pointer.version + 1;
-        let view = RegistryView::new(version, vehicles);
+        let view = RegistryView::with_book(version, vehicles, book);
         let pointer = Pointer {
             generation,
             version,
             vehicles: view.len() as u64,
+            records: view.book().len() as u64,
+            schema: SCHEMA,
         };
         let key = pointer_key();
         let stored = record::seal(&key, &serde_json::to_vec(&pointer)?);

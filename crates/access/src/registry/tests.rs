@@ -7,6 +7,7 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::Vehicle;
+use super::book::{Edit, Record};
 use super::export::{Header, to_csv};
 use super::import::{Column, ImportError, ImportOptions, Imported, parse, parse_date};
 use super::rows::{Rows, RowsError};
@@ -64,12 +65,12 @@ fn any_vehicle() -> impl Strategy<Value = Vehicle> {
     )
         .prop_map(
             |(plate, owner, building, unit, phone, valid_until)| Vehicle {
-                plate,
                 owner,
                 building,
                 unit,
                 phone,
                 valid_until,
+                ..Vehicle::new(plate)
             },
         )
 }
@@ -154,10 +155,16 @@ fn both_languages_any_order_and_further_columns() {
     assert_eq!(read.vehicles[0].plate, plate("苏E12345"));
     assert_eq!(read.vehicles[0].valid_until, Some(date(2026, 12, 31)));
     assert_eq!(read.vehicles[1].valid_until, Some(date(2026, 1, 5)));
-    let notes = read.notes.join("\n");
+    let notes: Vec<_> = read
+        .notes
+        .iter()
+        .chain(read.warnings.iter().map(|w| &w.cause))
+        .map(|w| w.english.as_str())
+        .collect();
+    let notes = notes.join("\n");
     assert!(notes.contains("备注") && notes.contains("owner"), "{notes}");
     assert!(
-        notes.contains("苏E12345 and 苏E12346 differ in one character"),
+        notes.contains("苏E12345 on line 2 and 苏E12346 differ in one character"),
         "{notes}"
     );
     assert!(matches!(
@@ -232,11 +239,11 @@ fn faults_name_column_cause_and_cure() {
             (7, Column::Plate)
         ]
     );
-    assert!(faults[3].cause.contains("line 5"), "{}", faults[3]);
+    assert!(faults[3].cause.english.contains("line 5"), "{}", faults[3]);
     assert!(
         faults
             .iter()
-            .all(|f| !f.cure.is_empty() && !f.cause.is_empty())
+            .all(|f| !f.cure.english.is_empty() && !f.cause.chinese.is_empty())
     );
 }
 
@@ -270,7 +277,7 @@ fn an_import_that_is_cut_off_anywhere_leaves_one_register_whole() {
     let base = Arc::new(MemoryStore::new());
     let mut rows = stored(&base);
     let mut batch = Batch::default();
-    let change = rows.import(numbered(0, 30), &mut batch).unwrap();
+    let (_, change) = rows.import(numbered(0, 30), &mut batch).unwrap();
     base.write(&batch).unwrap();
     rows.commit(change);
     base.sync().unwrap();
@@ -282,7 +289,7 @@ fn an_import_that_is_cut_off_anywhere_leaves_one_register_whole() {
             assert_eq!(rows.view().len(), 30);
             store.fail_writes_after(Some(writes));
             let mut batch = Batch::default();
-            if let Ok(change) = rows.import(numbered(10_000, 2500), &mut batch)
+            if let Ok((_, change)) = rows.import(numbered(10_000, 2500), &mut batch)
                 && store.write(&batch).is_ok()
             {
                 rows.commit(change);
@@ -306,7 +313,8 @@ fn a_damaged_row_is_noticed() {
     let mut rows = stored(&store);
     for vehicle in numbered(0, 3) {
         let mut batch = Batch::default();
-        let change = rows.add(vehicle, &mut batch).unwrap();
+        let put = [Edit::Put(Record::Vehicle(Box::new(vehicle)))];
+        let (_, change) = rows.transact(&put, &mut batch).unwrap();
         store.write(&batch).unwrap();
         rows.commit(change);
     }
@@ -319,4 +327,55 @@ fn a_damaged_row_is_noticed() {
     ));
     assert!(store.damage(&Area::RegistryPointer.key(b"")));
     assert!(Rows::open(store, 0).is_err());
+}
+
+/// The store as the first version of the program wrote it: a pointer without a schema, rows
+/// without the later fields.
+#[test]
+fn a_register_of_the_first_version_opens_and_moves_on() {
+    let store = Arc::new(MemoryStore::new());
+    let mut batch = Batch::default();
+    let mut key = Area::Vehicles.key(&7_u32.to_be_bytes());
+    key.extend_from_slice("苏E12345".as_bytes());
+    let row = r#"{"plate":"苏E12345","owner":"王","building":"3","unit":"2","phone":"138","valid_until":"2026-12-31"}"#;
+    batch.put(
+        key.clone(),
+        crate::store::record::seal(&key, row.as_bytes()),
+    );
+    let key = Area::RegistryPointer.key(b"");
+    let pointer = r#"{"generation":7,"version":3,"vehicles":1}"#;
+    batch.put(
+        key.clone(),
+        crate::store::record::seal(&key, pointer.as_bytes()),
+    );
+    store.write(&batch).unwrap();
+
+    let mut rows = stored(&store);
+    assert_eq!((rows.view().version(), rows.view().len()), (3, 1));
+    assert!(rows.view().book().is_empty());
+    assert_eq!(
+        rows.view().vehicles()[0].valid_until,
+        Some(date(2026, 12, 31))
+    );
+    assert_eq!(rows.verify().unwrap(), Vec::<String>::new());
+    let rules = Edit::Put(Record::Rules(super::book::Rules::default()));
+    let mut batch = Batch::default();
+    let (_, change) = rows.transact(&[rules], &mut batch).unwrap();
+    store.write(&batch).unwrap();
+    rows.commit(change);
+    let again = stored(&store);
+    assert_eq!(again.view(), rows.view());
+    assert_eq!(again.view().book().len(), 1);
+
+    let newer = r#"{"generation":7,"version":4,"vehicles":1,"schema":3}"#;
+    let mut batch = Batch::default();
+    batch.put(
+        key.clone(),
+        crate::store::record::seal(&key, newer.as_bytes()),
+    );
+    store.write(&batch).unwrap();
+    assert!(matches!(
+        Rows::open(store, 0),
+        Err(RowsError::Newer { found: 3 })
+    ));
 }

@@ -1,13 +1,14 @@
 //! The snapshot that decisions are made against.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::reading::{Alphabet, Matrix, SLOTS, Score};
 use domain::{PlateNumber, Sighting};
 
-use super::Vehicle;
+use super::book::{Book, Space, Visit};
+use super::{Label, Vehicle};
 
 /// The classes of a registered number's characters, and its place in the list.
 type Classes = (u32, [u8; SLOTS]);
@@ -20,9 +21,59 @@ struct Snapshot {
     version: u64,
     /// In order of their plates.
     vehicles: Vec<Vehicle>,
+    /// Plates that are only booked as visitors, in order; their places follow the vehicles'.
+    visitors: Vec<Vehicle>,
     places: HashMap<PlateNumber, u32>,
+    book: Book,
+    indexes: Indexes,
     /// The numbers in classes of each alphabet that was scored with. A house has one or two.
     classes: Mutex<Vec<(Alphabet, Arc<Vec<Classes>>)>>,
+}
+
+/// What leads from one kind of record to others. Built anew with every snapshot from its
+/// records, so that it cannot drift from them.
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Indexes {
+    /// A household's vehicles, by their places.
+    household_vehicles: HashMap<Label, Vec<u32>>,
+    /// A household's spaces that all of its vehicles share.
+    household_spaces: HashMap<Label, Vec<Label>>,
+    /// Households that have a space.
+    with_space: HashSet<Label>,
+    /// Spaces that name a plate.
+    plate_spaces: HashMap<PlateNumber, Vec<Label>>,
+    /// A plate's bookings.
+    visits: HashMap<PlateNumber, Vec<Visit>>,
+    spaces: HashMap<Label, Space>,
+}
+
+impl Indexes {
+    fn of(vehicles: &[Vehicle], book: &Book) -> Self {
+        let mut indexes = Self::default();
+        for (vehicle, place) in vehicles.iter().zip(0..) {
+            if let Some(id) = &vehicle.household {
+                let list = indexes.household_vehicles.entry(id.clone()).or_default();
+                list.push(place);
+            }
+        }
+        for space in book.spaces() {
+            indexes.with_space.insert(space.household.clone());
+            if space.shared_by.is_empty() {
+                let list = indexes.household_spaces.entry(space.household.clone());
+                list.or_default().push(space.id.clone());
+            }
+            for plate in &space.shared_by {
+                let list = indexes.plate_spaces.entry(plate.clone()).or_default();
+                list.push(space.id.clone());
+            }
+            indexes.spaces.insert(space.id.clone(), space.clone());
+        }
+        for visit in book.visits() {
+            let list = indexes.visits.entry(visit.plate.clone()).or_default();
+            list.push(visit.clone());
+        }
+        indexes
+    }
 }
 
 /// A registered vehicle and how well its plate explains a sighting.
@@ -35,20 +86,42 @@ pub struct Ranked<'a> {
 }
 
 impl RegistryView {
-    /// A snapshot of `vehicles`; of two with one plate the later counts.
-    pub fn new(version: u64, mut vehicles: Vec<Vehicle>) -> Self {
-        vehicles.reverse();
-        vehicles.sort_by(|a, b| a.plate.cmp(&b.plate));
-        vehicles.dedup_by(|a, b| a.plate == b.plate);
-        let places = vehicles
+    /// A snapshot of `vehicles` alone; of two with one plate the later counts.
+    pub fn new(version: u64, vehicles: Vec<Vehicle>) -> Self {
+        Self::with_book(version, vehicles, Book::default())
+    }
+
+    /// A snapshot of `vehicles` and everything else; of two vehicles with one plate the later
+    /// counts.
+    pub fn with_book(version: u64, mut vehicles: Vec<Vehicle>, book: Book) -> Self {
+        if !vehicles.is_sorted_by(|a, b| a.plate < b.plate) {
+            vehicles.reverse();
+            vehicles.sort_by(|a, b| a.plate.cmp(&b.plate));
+            vehicles.dedup_by(|a, b| a.plate == b.plate);
+        }
+        let mut places: HashMap<PlateNumber, u32> = vehicles
             .iter()
             .zip(0..)
             .map(|(vehicle, place)| (vehicle.plate.clone(), place))
             .collect();
+        let mut visitors: Vec<Vehicle> = Vec::new();
+        for visit in book.visits() {
+            let next = (vehicles.len() + visitors.len()) as u32;
+            if let std::collections::hash_map::Entry::Vacant(free) =
+                places.entry(visit.plate.clone())
+            {
+                free.insert(next);
+                visitors.push(Vehicle::new(visit.plate.clone()));
+            }
+        }
+        let indexes = Indexes::of(&vehicles, &book);
         Self(Arc::new(Snapshot {
             version,
             vehicles,
+            visitors,
             places,
+            book,
+            indexes,
             classes: Mutex::new(Vec::new()),
         }))
     }
@@ -73,15 +146,90 @@ impl RegistryView {
         &self.0.vehicles
     }
 
-    /// The vehicle with exactly this plate.
+    /// The registered vehicle with exactly this plate; a visitor's is none.
     pub fn get(&self, plate: &PlateNumber) -> Option<&Vehicle> {
         let &index = self.0.places.get(plate)?;
         self.0.vehicles.get(index as usize)
     }
 
-    /// Whether exactly this plate is registered.
+    /// Whether exactly this plate is known here: registered, or booked as a visitor's.
     pub fn contains(&self, plate: &PlateNumber) -> bool {
         self.0.places.contains_key(plate)
+    }
+
+    /// Everything but the vehicles.
+    pub fn book(&self) -> &Book {
+        &self.0.book
+    }
+
+    /// The bookings of a plate, in order of their beginnings.
+    pub fn visits(&self, plate: &PlateNumber) -> &[Visit] {
+        let visits = self.0.indexes.visits.get(plate);
+        visits.map_or(&[], Vec::as_slice)
+    }
+
+    /// A household's vehicles, in order of their plates.
+    pub fn vehicles_of<'a>(
+        &'a self,
+        household: &Label,
+    ) -> impl Iterator<Item = &'a Vehicle> + use<'a> {
+        let places = self.0.indexes.household_vehicles.get(household);
+        places
+            .map_or(&[][..], Vec::as_slice)
+            .iter()
+            .filter_map(|&place| self.0.vehicles.get(place as usize))
+    }
+
+    /// Whether spaces are counted for a plate: its household has one, or one names it.
+    pub fn needs_space(&self, plate: &PlateNumber) -> bool {
+        let indexes = &self.0.indexes;
+        let household = self.get(plate).and_then(|v| v.household.as_ref());
+        household.is_some_and(|id| indexes.with_space.contains(id))
+            || indexes.plate_spaces.contains_key(plate)
+    }
+
+    /// The spaces that a plate's vehicle may stand on.
+    pub fn spaces_of(&self, plate: &PlateNumber) -> Vec<&Label> {
+        let indexes = &self.0.indexes;
+        let household = self.get(plate).and_then(|v| v.household.as_ref());
+        let shared = household.and_then(|id| indexes.household_spaces.get(id));
+        let named = indexes.plate_spaces.get(plate);
+        shared.into_iter().chain(named).flatten().collect()
+    }
+
+    /// The vehicles that may stand on a space.
+    pub fn vehicles_on(&self, space: &Label) -> Vec<&PlateNumber> {
+        match self.0.indexes.spaces.get(space) {
+            None => Vec::new(),
+            Some(space) if space.shared_by.is_empty() => self
+                .vehicles_of(&space.household)
+                .map(|v| &v.plate)
+                .collect(),
+            Some(space) => space.shared_by.iter().collect(),
+        }
+    }
+
+    /// Whether indexes and places are what the records say.
+    pub(crate) fn indexes_agree(&self) -> bool {
+        let fresh = Self::with_book(
+            self.version(),
+            self.vehicles().to_vec(),
+            self.book().clone(),
+        );
+        fresh.0.indexes == self.0.indexes
+            && fresh.0.places == self.0.places
+            && fresh.0.visitors == self.0.visitors
+    }
+
+    /// The vehicle in a place; a visitor's stands behind the registered ones.
+    fn at(&self, place: u32) -> Option<&Vehicle> {
+        let place = place as usize;
+        let registered = self.0.vehicles.get(place);
+        registered.or_else(|| {
+            self.0
+                .visitors
+                .get(place.checked_sub(self.0.vehicles.len())?)
+        })
     }
 
     /// The two registered plates that explain the sighting best, best first; of equal ones the
@@ -103,7 +251,7 @@ impl RegistryView {
         }
         best.map(|entry| {
             let (place, score) = entry?;
-            let vehicle = self.0.vehicles.get(place as usize)?;
+            let vehicle = self.at(place)?;
             Some(Ranked { vehicle, score })
         })
     }
@@ -133,6 +281,7 @@ impl RegistryView {
             self.0
                 .vehicles
                 .iter()
+                .chain(&self.0.visitors)
                 .zip(0..)
                 .filter_map(|(vehicle, place)| {
                     let mut classes = [blank; SLOTS];
@@ -160,9 +309,11 @@ impl fmt::Debug for RegistryView {
 }
 
 impl PartialEq for RegistryView {
-    /// Whether version and vehicles are the same.
+    /// Whether version and records are the same.
     fn eq(&self, other: &Self) -> bool {
-        self.version() == other.version() && self.vehicles() == other.vehicles()
+        self.version() == other.version()
+            && self.vehicles() == other.vehicles()
+            && self.book() == other.book()
     }
 }
 

@@ -29,6 +29,10 @@ pub enum Area {
     Vehicles,
     /// Which generation of the register holds.
     RegistryPointer,
+    /// The register's records that are no vehicles, by kind and key.
+    Records,
+    /// Vehicles inside the compound, by plate.
+    Inside,
 }
 
 impl Area {
@@ -39,6 +43,8 @@ impl Area {
             Self::JournalState => b's',
             Self::Vehicles => b'v',
             Self::RegistryPointer => b'r',
+            Self::Records => b'e',
+            Self::Inside => b'i',
         }
     }
 

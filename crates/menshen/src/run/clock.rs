@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use access::passage::Now;
+use access::policy::Clock;
 use domain::Monotonic;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -63,6 +64,21 @@ impl WallClock {
     /// The date at the site, right or wrong; for names of folders.
     pub(crate) fn day(&self) -> Date {
         Timestamp::now().to_zoned_datetime(self.zone.clone()).date()
+    }
+
+    /// The date at the site at a moment.
+    pub(crate) fn day_of(&self, time: Timestamp) -> Date {
+        time.to_zoned_datetime(self.zone.clone()).date()
+    }
+
+    /// What is known of the time; `not_before` is the day of the last time that was believed.
+    pub(crate) fn known(&self, not_before: Option<Date>) -> Clock {
+        if !self.trusted() {
+            return Clock::Untrusted { not_before };
+        }
+        let now = Timestamp::now();
+        let local = now.to_zoned_datetime(self.zone.clone()).datetime();
+        Clock::Trusted { local, now }
     }
 
     /// The date at the site, if the clock is believed.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use access::passage::{Action, Input, Lane, Now};
-use access::policy::{self, Margins, PolicyInput};
+use access::policy::{Margins, PolicyInput};
 use bridge::health::{Latencies, Stage};
 use domain::reading::{Alphabet, Sighting};
 use domain::verdict::Verdict;
@@ -206,16 +206,20 @@ impl LaneThread {
         input: Input<'_>,
     ) -> Vec<Action> {
         let registry = self.records.registry();
+        let time = self.records.time();
         let decide = |sighting: Option<&Sighting>, last_look: bool| -> Option<Verdict> {
-            policy::decide(&PolicyInput {
+            let input = PolicyInput {
                 sighting,
                 registry: registry.as_ref(),
                 alphabet,
                 direction: self.settings.direction,
-                today: self.clock.today(),
+                // The rules ask the clock themselves.
+                today: None,
                 final_look: last_look,
                 margins: &self.margins,
-            })
+            };
+            let (inside, shadow) = (self.records.inside(), self.settings.shadow);
+            inside.judge(&input, time, shadow, now.monotonic)
         };
         lane.step(now, input, &decide, &mut || PassageId(Uuid::now_v7()))
     }

@@ -13,11 +13,15 @@ use std::time::{Duration, Instant};
 
 use access::journal::Stamp;
 use access::ledger::{Changed, Ledger, LedgerError, Limits};
+use access::occupancy::Shared;
 use access::pictures::Pictures;
+use access::policy::Clock;
 use access::registry::RegistryView;
-use access::registry::import::Imported;
+use access::registry::import::{Column, Imported};
 use bridge::{BridgeHandle, Outbox, OutboxError};
+use domain::verdict::Inside;
 use domain::{Event, Outcome, PassageId, PassageRecord};
+use jiff::civil::Date;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -54,6 +58,8 @@ pub(crate) struct Records {
     sender: Sender<Message>,
     view: Arc<RwLock<Option<RegistryView>>>,
     clock: WallClock,
+    inside: Shared,
+    not_before: Option<Date>,
 }
 
 impl std::fmt::Debug for Records {
@@ -79,6 +85,16 @@ impl Records {
             .clone()
     }
 
+    /// Who is inside, and whose place is held.
+    pub(crate) fn inside(&self) -> &Shared {
+        &self.inside
+    }
+
+    /// What is known of the time, for the rules.
+    pub(crate) fn time(&self) -> Clock {
+        self.clock.known(self.not_before)
+    }
+
     /// Waits until everything handed over so far is durable.
     pub(crate) fn flush(&self, within: Duration) {
         let (done, wait) = channel();
@@ -94,6 +110,8 @@ pub(crate) struct Books {
     ledger: Arc<Mutex<Ledger>>,
     view: Arc<RwLock<Option<RegistryView>>>,
     clock: WallClock,
+    /// The day of the last time that the journal trusted before this start.
+    not_before: Option<Date>,
 }
 
 impl Books {
@@ -113,10 +131,13 @@ impl Books {
         let mut ledger = opened.ledger;
         close_interrupted(&mut ledger, &clock, house)?;
         let view = Arc::new(RwLock::new(ledger.registry().cloned()));
+        let known = ledger.last_trusted_time(LOOK_BACK)?;
+        let not_before = known.map(|time| clock.day_of(time));
         Ok(Self {
             ledger: Arc::new(Mutex::new(ledger)),
             view,
             clock,
+            not_before,
         })
     }
 
@@ -176,6 +197,8 @@ impl Books {
                 sender,
                 view,
                 clock: self.clock.clone(),
+                inside: self.ledger().inside().clone(),
+                not_before: self.not_before,
             },
             thread,
         ))
@@ -405,15 +428,23 @@ fn change_register(
     clock: &WallClock,
 ) -> Result<(Answer, Option<Changed>), String> {
     let before = ledger.registry().map_or(0, |view| view.len() as u64);
-    let listing = matches!(change, Change::List);
+    let mut answer = Answer::default();
     let changed = match change {
-        Change::List => Ok(None),
+        Change::List | Change::Everything | Change::Inside | Change::Verify => {
+            look_up(ledger, &change, &mut answer).map(|()| None)
+        }
+        Change::Edit { edits, why } => ledger.transact(&edits, by, &why, stamp(clock)).map(Some),
+        Change::MarkOutside { plate, why } => ledger
+            .mark_outside(&plate, by, &why, stamp(clock))
+            .map(|()| None),
         Change::Add { vehicle } => ledger.add(*vehicle, by, stamp(clock)).map(Some),
         Change::Remove { plate } => ledger.remove(&plate, by, stamp(clock)).map(Some),
         Change::Import { vehicles } => {
             let imported = Imported {
                 vehicles,
                 skipped: Vec::new(),
+                warnings: Vec::new(),
+                columns: Column::ALL.to_vec(),
                 notes: Vec::new(),
                 encoding: "UTF-8",
             };
@@ -424,18 +455,33 @@ fn change_register(
     let Some(view) = ledger.registry() else {
         return Err(LedgerError::NoRegister.to_string());
     };
-    let vehicles = if listing {
-        view.vehicles().to_vec()
-    } else {
-        Vec::new()
-    };
-    let answer = Answer {
-        version: view.version(),
-        count: view.len() as u64,
-        before,
-        vehicles,
-    };
+    answer.version = view.version();
+    answer.count = view.len() as u64;
+    answer.before = before;
     Ok((answer, changed))
+}
+
+/// Answers what changes nothing.
+fn look_up(ledger: &Ledger, what: &Change, answer: &mut Answer) -> Result<(), LedgerError> {
+    let view = ledger.registry().ok_or(LedgerError::NoRegister)?;
+    match what {
+        Change::List => answer.vehicles = view.vehicles().to_vec(),
+        Change::Everything => {
+            answer.vehicles = view.vehicles().to_vec();
+            answer.records = view.book().records().cloned().collect();
+        }
+        Change::Inside => {
+            let stays = ledger.inside().stays();
+            let inside = stays.iter().map(|(plate, stay)| Inside {
+                plate: plate.clone(),
+                since: stay.since,
+            });
+            answer.inside = inside.collect();
+        }
+        Change::Verify => answer.wrong = ledger.verify_registry()?,
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Reads or changes the register in a store that no gate holds.

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use crate::config::mutation::{attack, slipped, slips};
 
-    const GOOD: [&str; 8] = [
+    const GOOD: [&str; 12] = [
         r#"{"do":"status"}"#,
         r#"{"do":"answer","lane":"entry","passage":"01a20d9f-9e2a-71a3-9c26-ec172b4045db","admit":true,"by":"王"}"#,
         r#"{"do":"answer","lane":null,"passage":null,"admit":false,"by":""}"#,
@@ -220,6 +220,10 @@ mod tests {
         r#"{"do":"registry","change":{"what":"add","vehicle":{"plate":"苏E12345"}},"by":"guard"}"#,
         r#"{"do":"registry","change":{"what":"import","vehicles":[{"plate":"苏ED12345"},{"plate":"WJ苏12345"}]},"by":"guard"}"#,
         r#"{"do":"registry","change":{"what":"add","vehicle":{"plate":"苏E12345","owner":"王","building":"3","unit":"2","phone":"1","valid_until":"2026-12-31"}},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"edit","edits":[{"edit":"put","what":{"record":"space","id":"B1","household":"3-2","shared_by":["苏E12345"]}},{"edit":"remove","what":{"record":"visit","key":["苏E12345","2026-11-25T08:00:00"]}}],"why":"moved"},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"edit","edits":[{"edit":"put","what":{"record":"schedule","id":"菜车","windows":["mon-sat 05:00-07:30"]}},{"edit":"put","what":{"record":"rules","always_pass":["police"],"capacity":637}}]},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"mark-outside","plate":"苏E12345","why":"looked"},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"verify"},"by":"guard"}"#,
     ];
 
     /// What may stand anywhere in a request, and what may stand nowhere.

@@ -1,0 +1,279 @@
+//! Who is inside the compound, as far as the gate saw.
+//!
+//! A vehicle is inside from the passage by which it entered to the passage by which it left.
+//! [`Stays`] are the stays as the journal's passages make them; they lie in the store, written in
+//! one batch with the passage entry, so that they cannot drift from the journal. [`Shared`] is
+//! what the lanes decide with: the stays, and the places held for vehicles that were admitted
+//! and have not passed yet, so that two lanes never give one space away twice.
+//!
+//! What the gate does not see (an exit that was missed, a vehicle without a readable plate) it
+//! does not know; the rules forgive it ([`crate::policy::judge`]).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::{Decision, Direction, Event, Monotonic, Outcome, PassageId, PlateNumber, Verdict};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{Clock, Occupancy, PolicyInput, judge};
+use crate::store::record;
+use crate::store::{Area, Batch, Store, StoreError};
+
+/// How long a place is held for a vehicle that was admitted, if nothing more is heard of it.
+const HELD_FOR: Duration = Duration::from_mins(10);
+/// Records read at once.
+const CHUNK: usize = 1000;
+
+/// One vehicle's stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stay {
+    /// When it had entered.
+    pub since: Timestamp,
+    /// By which passage.
+    pub passage: PassageId,
+}
+
+/// Everybody who is inside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stays(BTreeMap<PlateNumber, Stay>);
+
+/// What one passage does to the stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Move {
+    In(PlateNumber, Stay),
+    Out(PlateNumber),
+}
+
+/// What an event says about who is inside; nothing, if it is no passage through the boom.
+pub(crate) fn moved(event: &Event) -> Option<Move> {
+    let Event::Passage(record) = event else {
+        return None;
+    };
+    let through = record.outcome == Outcome::Passed
+        && !record.shadow
+        && record.decision == Some(Decision::Admit);
+    let plate = record.plate.clone().filter(|_| through)?;
+    Some(match record.direction {
+        Direction::Entry => Move::In(
+            plate,
+            Stay {
+                since: record.ended,
+                passage: record.passage,
+            },
+        ),
+        Direction::Exit => Move::Out(plate),
+    })
+}
+
+fn key(plate: &PlateNumber) -> Vec<u8> {
+    Area::Inside.key(plate.as_str().as_bytes())
+}
+
+/// Puts moves into a batch.
+///
+/// # Errors
+/// If a stay cannot be written as JSON, which none that can be built here is.
+pub(crate) fn put(moves: &[Move], batch: &mut Batch) -> Result<(), serde_json::Error> {
+    for next in moves {
+        match next {
+            Move::In(plate, stay) => {
+                let key = key(plate);
+                let stored = record::seal(&key, &serde_json::to_vec(stay)?);
+                batch.put(key, stored);
+            }
+            Move::Out(plate) => batch.remove(key(plate)),
+        }
+    }
+    Ok(())
+}
+
+impl Stays {
+    /// Reads the stays; how many records were damaged and are left out.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn read(store: &dyn Store) -> Result<(Self, usize), StoreError> {
+        let mut stays = BTreeMap::new();
+        let mut damaged = 0;
+        let (mut from, to) = (Area::Inside.key(b""), vec![Area::Inside.letter() + 1]);
+        loop {
+            let pairs = store.range(&from, &to, CHUNK)?;
+            for (key, stored) in &pairs {
+                let plate = std::str::from_utf8(key.get(1..).unwrap_or(&[]));
+                let plate = plate.ok().and_then(|t| t.parse::<PlateNumber>().ok());
+                let stay = record::open(key, stored).ok();
+                let stay = stay.and_then(|payload| serde_json::from_slice::<Stay>(payload).ok());
+                match (plate, stay) {
+                    (Some(plate), Some(stay)) => {
+                        stays.insert(plate, stay);
+                    }
+                    _ => damaged += 1,
+                }
+            }
+            match pairs.last() {
+                Some((key, _)) if pairs.len() == CHUNK => {
+                    from.clone_from(key);
+                    from.push(0);
+                }
+                _ => return Ok((Self(stays), damaged)),
+            }
+        }
+    }
+
+    /// Everybody inside, in order of the plates.
+    pub fn iter(&self) -> impl Iterator<Item = (&PlateNumber, &Stay)> {
+        self.0.iter()
+    }
+
+    /// A vehicle's stay.
+    pub fn get(&self, plate: &PlateNumber) -> Option<&Stay> {
+        self.0.get(plate)
+    }
+
+    /// How many are inside.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nobody is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn apply(&mut self, next: Move) {
+        match next {
+            Move::In(plate, stay) => {
+                self.0.insert(plate, stay);
+            }
+            Move::Out(plate) => {
+                self.0.remove(&plate);
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stays: Stays,
+    held: BTreeMap<PlateNumber, Hold>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Hold {
+    since: Timestamp,
+    until: Monotonic,
+}
+
+/// The stays and the places held, shared by all lanes.
+#[derive(Debug, Clone, Default)]
+pub struct Shared(Arc<Mutex<State>>);
+
+/// The stays with the places that are held for others than one vehicle.
+struct ForOne<'a> {
+    state: &'a State,
+    plate: Option<&'a PlateNumber>,
+}
+
+impl ForOne<'_> {
+    fn held(&self, plate: &PlateNumber) -> Option<&Hold> {
+        let own = self.plate == Some(plate);
+        self.state.held.get(plate).filter(|_| !own)
+    }
+}
+
+impl Occupancy for ForOne<'_> {
+    fn inside(&self, plate: &PlateNumber) -> Option<Timestamp> {
+        let stay = self.state.stays.get(plate).map(|stay| stay.since);
+        stay.or_else(|| self.held(plate).map(|hold| hold.since))
+    }
+
+    fn count(&self) -> u32 {
+        let held = self.state.held.keys();
+        let more = held.filter(|p| self.plate != Some(*p) && self.state.stays.get(p).is_none());
+        (self.state.stays.len() + more.count()) as u32
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(stays: Stays) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            stays,
+            held: BTreeMap::new(),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everybody who is inside.
+    pub fn stays(&self) -> Stays {
+        self.state().stays.clone()
+    }
+
+    /// Decides with the rules ([`judge`]). A vehicle that may enter has its place held from then
+    /// on, until its passage ends or `at` is ten minutes later; a lane that only watches
+    /// (`shadow`) holds none.
+    pub fn judge(
+        &self,
+        input: &PolicyInput<'_>,
+        clock: Clock,
+        shadow: bool,
+        at: Monotonic,
+    ) -> Option<Verdict> {
+        let mut state = self.state();
+        state.held.retain(|_, hold| hold.until > at);
+        // Whose place is held already is known only once the plate is.
+        let first = judge(
+            input,
+            clock,
+            &ForOne {
+                state: &state,
+                plate: None,
+            },
+        )?;
+        let verdict = match &first.plate {
+            Some(plate) if state.held.contains_key(plate) => {
+                let own = ForOne {
+                    state: &state,
+                    plate: Some(plate),
+                };
+                judge(input, clock, &own)?
+            }
+            _ => first,
+        };
+        let enters = verdict.decision == Decision::Admit && input.direction == Direction::Entry;
+        if let (Some(plate), true, false) = (&verdict.plate, enters, shadow) {
+            let since = match clock {
+                Clock::Trusted { now, .. } => now,
+                Clock::Untrusted { .. } => Timestamp::UNIX_EPOCH,
+            };
+            let until = at + HELD_FOR;
+            state.held.insert(plate.clone(), Hold { since, until });
+        }
+        Some(verdict)
+    }
+
+    /// Takes note of events that are in the store.
+    pub(crate) fn commit(&self, moves: Vec<Move>, ended: &[PlateNumber]) {
+        let mut state = self.state();
+        for plate in ended {
+            state.held.remove(plate);
+        }
+        for next in moves {
+            state.stays.apply(next);
+        }
+    }
+}
+
+/// The plates whose entries end with these events: their places are held no more.
+pub(crate) fn ended<'a>(events: impl Iterator<Item = &'a Event>) -> Vec<PlateNumber> {
+    events
+        .filter_map(|event| match event {
+            Event::Passage(record) if record.direction == Direction::Entry => record.plate.clone(),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,168 @@
+//! Where the register is, what can be asked of it, and what comes back.
+
+use std::path::PathBuf;
+
+use access::registry::Vehicle;
+use access::registry::book::{Edit, Record, RecordKey};
+use clap::Args;
+use domain::PlateNumber;
+use domain::verdict::Inside;
+use serde::{Deserialize, Serialize};
+
+use crate::config;
+use crate::outcome::{FOUND_WRONG, WRONG_USAGE, fail};
+use crate::run::records;
+use crate::run::socket::{self, Reply, Request};
+
+/// What is asked of the register.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub(crate) enum Change {
+    /// All rows.
+    List,
+    /// All rows and all other records.
+    Everything,
+    /// Put one row in, in the place of any with the same plate.
+    Add {
+        /// The row.
+        vehicle: Box<Vehicle>,
+    },
+    /// Take one row out.
+    Remove {
+        /// Its plate.
+        plate: PlateNumber,
+    },
+    /// Put these rows in the place of all.
+    Import {
+        /// The rows.
+        vehicles: Vec<Vehicle>,
+    },
+    /// Make changes, all of them or none.
+    Edit {
+        /// The changes.
+        edits: Vec<Edit>,
+        /// Why, for the journal; may be empty.
+        #[serde(default)]
+        why: String,
+    },
+    /// Who is inside.
+    Inside,
+    /// A vehicle that the gate thinks inside is not there.
+    MarkOutside {
+        /// Its plate.
+        plate: PlateNumber,
+        /// Why, for the journal; may be empty.
+        #[serde(default)]
+        why: String,
+    },
+    /// Read everything anew and compare.
+    Verify,
+}
+
+/// What came of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// The register's version.
+    pub(crate) version: u64,
+    /// Vehicles it holds.
+    pub(crate) count: u64,
+    /// Vehicles it held before.
+    pub(crate) before: u64,
+    /// The rows, if they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) vehicles: Vec<Vehicle>,
+    /// The other records, if they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) records: Vec<Record>,
+    /// Who is inside, if it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) inside: Vec<Inside>,
+    /// What is wrong, if that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) wrong: Vec<String>,
+}
+
+/// Where the register is and who asks.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The gate's configuration / 配置文件
+    #[arg(long, default_value = "/etc/menshen/menshen.toml", value_name = "FILE")]
+    config: PathBuf,
+    /// Who does this, for the record / 操作人
+    #[arg(long, env = "USER", default_value = "unknown")]
+    by: String,
+}
+
+/// The same, and why something is changed.
+#[derive(Debug, Args)]
+pub(crate) struct Act {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Why, for the record / 原因
+    #[arg(long, default_value = "")]
+    why: String,
+}
+
+impl Place {
+    /// Asks the running gate, or opens the store if none is running.
+    pub(super) fn perform(&self, change: Change) -> Result<Outcome, u8> {
+        let house = config::load(&self.config).map_err(|e| fail(WRONG_USAGE, e))?;
+        let path = socket::path_for(&house.store.folder);
+        let request = Request::Registry {
+            change,
+            by: self.by.clone(),
+        };
+        match socket::ask(&path, &request) {
+            Ok(Some(Reply::Registry(outcome))) => Ok(outcome),
+            Ok(Some(Reply::Refused { message })) => Err(fail(FOUND_WRONG, message)),
+            Ok(Some(_)) => Err(fail(
+                FOUND_WRONG,
+                "the gate gave an answer that does not belong to the question",
+            )),
+            Ok(None) => {
+                let Request::Registry { change, by } = request else {
+                    return Err(fail(FOUND_WRONG, "the request was lost"));
+                };
+                records::change_store(&house, change, &by).map_err(|e| fail(FOUND_WRONG, e))
+            }
+            Err(e) => Err(fail(
+                FOUND_WRONG,
+                format_args!("{}: {e}; are you in the group menshen?", path.display()),
+            )),
+        }
+    }
+
+    /// Everything that the register holds.
+    pub(super) fn everything(&self) -> Result<Outcome, u8> {
+        self.perform(Change::Everything)
+    }
+}
+
+impl Act {
+    /// Makes changes, all of them or none.
+    pub(super) fn edit(&self, edits: Vec<Edit>) -> Result<Outcome, u8> {
+        let why = self.why.clone();
+        self.place.perform(Change::Edit { edits, why })
+    }
+
+    /// Puts one record in its place and says so.
+    pub(super) fn put(&self, record: Record) -> Result<(), u8> {
+        let key = record.key();
+        self.edit(vec![Edit::Put(record)])?;
+        println!("{key}: written / 已登记{}", key.chinese());
+        Ok(())
+    }
+
+    /// Takes one record away and says so.
+    pub(super) fn take(&self, key: &RecordKey) -> Result<(), u8> {
+        self.edit(vec![Edit::Remove(key.clone())])?;
+        println!("{key}: removed / 已删除{}", key.chinese());
+        Ok(())
+    }
+
+    /// A vehicle that the gate thinks inside is not there.
+    pub(super) fn mark_outside(&self, plate: PlateNumber) -> Result<Outcome, u8> {
+        let why = self.why.clone();
+        self.place.perform(Change::MarkOutside { plate, why })
+    }
+}
