@@ -555,16 +555,22 @@ pub struct Acknowledgement {
     pub resumes: Option<u64>,
 }
 
-/// The body of an entry's signature: which bytes the device wrote under which number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EntryMark {
+/// Which bytes a device wrote under which number: what it signs of every entry that it sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryMark<'a> {
     /// Whose journal.
-    pub device: DeviceName,
+    pub device: &'a DeviceName,
     /// The number.
     pub seq: u64,
     /// SHA-256 of the bytes.
     pub hash: crate::event::Digest,
+}
+
+impl EntryMark<'_> {
+    /// The text that is signed: `site/device seq hash`.
+    pub fn text(&self) -> String {
+        format!("{} {} {}", self.device, self.seq, self.hash)
+    }
 }
 
 /// A device's word on how far its journal goes: the body of a signed `head`. Of two, the later
@@ -576,6 +582,8 @@ pub struct Head {
     pub device: DeviceName,
     /// Its last number.
     pub seq: u64,
+    /// Everything up to here was acknowledged to the device, and it does not send it again.
+    pub acked: u64,
     /// Counts the heads since the program started; a start is itself an entry.
     pub beat: u64,
 }

@@ -11,6 +11,7 @@
 //! - [`chain`]: following a journal that may have holes.
 //! - [`signing`] and [`command`]: Ed25519 keys and signatures; what a gate can be told from
 //!   afar, who may, and the words of servers and devices about a journal.
+//! - [`repeats`]: writing down what happens again and again, without being flooded by it.
 //! - [`names`] and [`time`]: names of lanes and barriers, monotonic time.
 //!
 //! Invariant: nothing here reads a clock, a file, a socket or a random source. Time, ids and
@@ -23,6 +24,7 @@ pub mod names;
 pub mod passage;
 pub mod plate;
 pub mod reading;
+pub mod repeats;
 pub mod signing;
 pub mod time;
 pub mod verdict;
