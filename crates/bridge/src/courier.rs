@@ -145,15 +145,7 @@ impl<T: Transport> Courier<T> {
         orders: Option<Arc<dyn Orders>>,
         shared: Arc<Shared>,
     ) -> Self {
-        let acked = match outbox.pending(1, 1) {
-            Ok(first) => first
-                .first()
-                .map_or(settings.upto, |(seq, _)| seq.saturating_sub(1)),
-            Err(error) => {
-                warn!("{error}; going on, it is asked again when the broker is there");
-                0
-            }
-        };
+        let acked = outbox.acknowledged().min(settings.upto);
         let confirmation = if settings.keys.ring.names_a_server() {
             Confirmation::Server
         } else {
@@ -638,6 +630,10 @@ mod tests {
             let pending = self.pending.lock().unwrap();
             let found = pending.range(from..).take(limit);
             Ok(found.map(|(seq, bytes)| (*seq, bytes.clone())).collect())
+        }
+
+        fn acknowledged(&self) -> u64 {
+            0
         }
 
         fn acknowledge(&self, upto: u64) -> Result<(), OutboxError> {

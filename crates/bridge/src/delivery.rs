@@ -175,6 +175,8 @@ struct Retry {
     first: Duration,
     pause: Duration,
     at: Option<Monotonic>,
+    /// It was tried since the last reset.
+    tried: bool,
 }
 
 impl Retry {
@@ -183,6 +185,7 @@ impl Retry {
             first,
             pause: first,
             at: None,
+            tried: false,
         }
     }
 
@@ -198,6 +201,7 @@ impl Retry {
         }
         self.pause = (self.pause * 2).min(LONGEST_SILENCE);
         self.at = Some(now + self.pause);
+        self.tried = true;
         true
     }
 
@@ -426,7 +430,13 @@ impl Delivery {
             .filter(|resumes| *resumes > upto + 1)
             .map(|resumes| resumes - 1);
         if upto > self.acked || hole.is_none() {
+            // Where one hole had to be closed by sending again, the next one is not waited for.
+            let mending = self.hole_retry.tried && hole.is_some();
             self.hole_retry.reset();
+            if mending {
+                self.hole_retry.at = Some(now);
+                self.hole_retry.tried = true;
+            }
         }
         self.hole = hole;
         if upto > self.acked || received > self.received {

@@ -465,6 +465,8 @@ pub struct Sent {
     pub acked: u64,
     /// The greatest number that was ever handed out.
     pub greatest: u64,
+    /// Nothing up to here is in the outbox any more: it is acknowledged, or was dropped.
+    pub gone: u64,
 }
 
 /// Whether a server's word fits what was sent; `stored` is the hash of the entry with its
@@ -484,7 +486,8 @@ pub fn judge(word: &Acknowledgement, sent: Sent, stored: Option<Digest>) -> Resu
     if word.upto < sent.acked {
         return Err(Refusal::Stale);
     }
-    if word.upto == sent.acked {
+    // What is gone cannot be compared, and cannot be acknowledged away either.
+    if word.upto <= sent.gone.max(sent.acked) {
         return Ok(());
     }
     match stored {

@@ -198,17 +198,20 @@ fn enter(
     };
     match message {
         Heard::Head(head) => {
-            let (later, conceded) = standing.take_head(head);
-            if let Some((from, to)) = conceded {
-                let why = "acknowledged to the gate before it was enrolled here";
-                book.concede(device, (from, to), why, wall)?;
-                sheet.report(
-                    Some(device),
-                    ReportKind::Conceded,
-                    format!("entries {from} to {to} were {why}"),
-                );
-            }
-            if later {
+            if let Some(conceded) = standing.take_head(head) {
+                for (from, to) in conceded {
+                    let why = if to <= head.acked {
+                        "acknowledged to the gate by somebody else, before it was enrolled here"
+                    } else {
+                        "dropped by the gate to make room"
+                    };
+                    book.concede(device, (from, to), why, wall)?;
+                    sheet.report(
+                        Some(device),
+                        ReportKind::Conceded,
+                        format!("entries {from} to {to} will not come: they were {why}"),
+                    );
+                }
                 sheet.alive.push(device.clone());
                 if head.acked < standing.end().seq {
                     owe(sheet);

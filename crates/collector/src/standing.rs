@@ -4,9 +4,10 @@ use domain::chain::{Link, Taken, Trail};
 use domain::command::{Acknowledgement, DeviceName, Head};
 use domain::event::{Chain, ChainError, Digest};
 
-/// Stretches behind the first hole that are kept at most; an entry that would begin another one
-/// is not taken, and the gate sends it again when the first holes are closed.
-pub const STRETCHES: usize = 64;
+/// Stretches behind the first hole that are kept at most, more than a gate has entries on their
+/// way; an entry that would begin another one is not taken, and the gate sends it again when the
+/// first holes are closed.
+pub const STRETCHES: usize = 1024;
 
 /// What is there of one gate's journal.
 #[derive(Debug, Clone)]
@@ -85,27 +86,47 @@ impl Standing {
         }
     }
 
-    /// Takes a head; whether it is later than every head before.
+    /// Takes a head; whether it is later than every head before, and numbers that it says will
+    /// not come any more.
     ///
-    /// A gate that has never sent anything here may have delivered to somebody else before:
-    /// what it says was acknowledged then will not come any more. The numbers that this
-    /// concedes are returned too.
-    pub fn take_head(&mut self, head: &Head) -> (bool, Option<(u64, u64)>) {
+    /// They are two sorts. What the gate dropped to make room: a gap entry declares it as well,
+    /// but may have been dropped itself. And, when nothing is stored of a gate yet, what was
+    /// acknowledged to it before by somebody else. What was acknowledged to it and is missing
+    /// here although other entries are stored is no such sort: this store has lost it, and a
+    /// person must know.
+    pub fn take_head(&mut self, head: &Head) -> Option<Vec<(u64, u64)>> {
         if (head.seq, head.beat) <= self.head {
-            return (false, None);
+            return None;
         }
         self.head = (head.seq, head.beat);
-        let first_contact = self.trail.end().seq == 0 && head.acked > 0;
-        let before_us = match self.trail.resumes() {
-            None => true,
-            Some(first) => first > head.acked,
-        };
-        let known = self.trail.undeclared((1, head.acked)).is_empty();
-        if !first_contact || !before_us || known {
-            return (true, None);
+        let end = self.trail.end().seq;
+        let mut will_not_come = Vec::new();
+        if end == 0 && self.trail.resumes().is_none_or(|first| first > head.acked) {
+            will_not_come.push((1, head.acked));
         }
-        self.trail.concede(1, head.acked);
-        (true, Some((1, head.acked)))
+        will_not_come.push((end.max(head.acked) + 1, head.gone.min(head.seq)));
+        let mut conceded = Vec::new();
+        for (from, to) in will_not_come.into_iter().filter(|(from, to)| from <= to) {
+            for hole in self.trail.undeclared((from, to)) {
+                if self.is_missing(hole) {
+                    conceded.push(hole);
+                }
+            }
+        }
+        for &(from, to) in &conceded {
+            self.trail.concede(from, to);
+        }
+        Some(conceded)
+    }
+
+    /// Whether any of these numbers is not there.
+    fn is_missing(&self, hole: (u64, u64)) -> bool {
+        hole.1 > self.trail.last()
+            || self
+                .trail
+                .holes()
+                .iter()
+                .any(|&(from, to)| from <= hole.1 && to >= hole.0)
     }
 
     /// Gives numbers up on a person's word.

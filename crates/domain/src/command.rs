@@ -584,6 +584,9 @@ pub struct Head {
     pub seq: u64,
     /// Everything up to here was acknowledged to the device, and it does not send it again.
     pub acked: u64,
+    /// Everything up to here is acknowledged or was dropped to make room: it will not come any
+    /// more. Never less than `acked`.
+    pub gone: u64,
     /// Counts the heads since the program started; a start is itself an entry.
     pub beat: u64,
 }

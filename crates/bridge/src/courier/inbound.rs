@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::{Courier, Parcel, once};
 use crate::delivery::{Confirmation, Input};
 use crate::orders::Declined;
+use crate::outbox::OutboxError;
 use crate::reception::{Accepted, Action, Message, Sent, judge};
 use crate::transport::{Inbound, Link as _, Quality, Transport};
 
@@ -201,25 +202,22 @@ impl<T: Transport> Courier<T> {
     /// The server says that it holds entries: whether they are the ones that were sent, the
     /// outbox knows.
     fn confirm(&mut self, word: &Acknowledgement, by: Name) {
-        let sent = Sent {
-            acked: self.delivery.acked(),
-            greatest: self.delivery.greatest().max(self.upto_at_start),
+        let acked = self.delivery.acked();
+        let first = self.first_pending();
+        let at = self.outbox.pending(word.upto, 1);
+        let (Ok(first), Ok(at)) = (first, at) else {
+            warn!("the outbox failed; the server's acknowledgement could not be compared");
+            return;
         };
-        let mut stored = None;
-        if word.upto > sent.acked {
-            match self.outbox.pending(word.upto, 1) {
-                Ok(found) => {
-                    stored = found
-                        .first()
-                        .filter(|(seq, _)| *seq == word.upto)
-                        .map(|(_, bytes)| Digest::of(bytes));
-                }
-                Err(error) => {
-                    warn!("{error}; the server's acknowledgement could not be compared");
-                    return;
-                }
-            }
-        }
+        let sent = Sent {
+            acked,
+            greatest: self.delivery.greatest().max(self.upto_at_start),
+            gone: gone(acked, first),
+        };
+        let stored = at
+            .first()
+            .filter(|(seq, _)| *seq == word.upto)
+            .map(|(_, bytes)| Digest::of(bytes));
         match judge(word, sent, stored) {
             Ok(()) => self.step(Input::Confirmed {
                 upto: word.upto,
@@ -231,6 +229,12 @@ impl<T: Transport> Courier<T> {
                 self.heed(actions);
             }
         }
+    }
+
+    /// The first entry that the outbox still holds.
+    fn first_pending(&self) -> Result<Option<u64>, OutboxError> {
+        let pending = self.outbox.pending(self.delivery.acked() + 1, 1)?;
+        Ok(pending.first().map(|(seq, _)| *seq))
     }
 
     /// What time brings: the head, what was refused again and again, hearing again.
@@ -267,11 +271,20 @@ impl<T: Transport> Courier<T> {
     /// Says how far the journal goes, under the device's signature.
     pub(super) fn say_head(&mut self) {
         self.ear.head_at = Some(Instant::now());
+        let acked = self.delivery.acked();
+        let first = match self.first_pending() {
+            Ok(first) => first,
+            Err(error) => {
+                warn!("{error}; the head is said at the next turn");
+                return;
+            }
+        };
         self.ear.beat += 1;
         let head = Head {
             device: self.signer.device.clone(),
             seq: self.shared.board().upto,
-            acked: self.delivery.acked(),
+            acked,
+            gone: gone(acked, first),
             beat: self.ear.beat,
         };
         let signed = Signed::new(&self.signer.key, Purpose::Head, &head)
@@ -280,4 +293,9 @@ impl<T: Transport> Courier<T> {
             self.send(Parcel::Once, once(self.topics.head(), payload));
         }
     }
+}
+
+/// Up to where nothing is in the outbox any more.
+fn gone(acked: u64, first: Option<u64>) -> u64 {
+    first.map_or(acked, |first| acked.max(first.saturating_sub(1)))
 }

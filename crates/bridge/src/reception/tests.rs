@@ -362,6 +362,7 @@ fn an_acknowledgement_is_signed_by_the_server_and_about_these_bytes() {
     let sent = Sent {
         acked: 3,
         greatest: 9,
+        gone: 3,
     };
     let here = Some(Digest::of(b"5"));
     assert_eq!(judge(&good, sent, here), Ok(()));
@@ -383,6 +384,8 @@ fn an_acknowledgement_is_signed_by_the_server_and_about_these_bytes() {
     }
     assert_eq!(judge(&word(5, chain, 8, Some(7)), sent, here), Ok(()));
     assert_eq!(judge(&word(3, chain, 8, Some(7)), sent, None), Ok(()));
+    let dropped = Sent { gone: 5, ..sent };
+    assert_eq!(judge(&good, dropped, None), Ok(()));
 }
 
 /// What is done to an envelope before it arrives, and whether it may act then.
