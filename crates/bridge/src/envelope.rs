@@ -67,12 +67,13 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// The signature over an entry's number and hash.
-    pub fn mark(&self, seq: u64, hash: Digest) -> Signature {
+    /// The signature over an entry's number and hash, and over whether its bytes are withheld.
+    pub fn mark(&self, seq: u64, hash: Digest, withheld: bool) -> Signature {
         let mark = EntryMark {
             device: &self.device,
             seq,
             hash,
+            withheld,
         };
         self.key.sign(Purpose::Entry, mark.text().as_bytes())
     }
@@ -119,7 +120,7 @@ pub fn envelope(
                 }),
                 attempt: publication.attempt,
                 key: signer.key.public(),
-                sig: signer.mark(publication.seq, hash),
+                sig: signer.mark(publication.seq, hash, false),
                 data,
             };
             Ok((topics.entry(&entry.event), serde_json::to_vec(&envelope)?))
@@ -171,7 +172,7 @@ fn withheld(
         late: publication.late.unwrap_or(true),
         attempt: publication.attempt,
         key: signer.key.public(),
-        sig: signer.mark(publication.seq, hash),
+        sig: signer.mark(publication.seq, hash, true),
         data: &data,
     };
     Ok((topics.event(), serde_json::to_vec(&envelope)?))
@@ -313,6 +314,12 @@ mod tests {
             assert_eq!(received.kind, "menshen.withheld");
             assert_eq!(received.hash, Digest::of(stored));
             assert!(received.data.get().contains("\"why\""));
+            let genuine = |text: String| {
+                let key = signer().key.public();
+                key.verifies(Purpose::Entry, text.as_bytes(), &received.sig)
+            };
+            assert!(genuine(format!("garden/east 1 {} withheld", received.hash)));
+            assert!(!genuine(format!("garden/east 1 {}", received.hash)));
             assert!(payload.len() < 1_000);
         }
     }

@@ -56,7 +56,7 @@ pub struct Entry {
     pub kind: String,
     /// The lane, if it is about one.
     pub lane: Option<String>,
-    /// Whether it came late.
+    /// Whether it came late, by what the envelope says: a stranger may have changed this.
     pub late: bool,
     /// The bytes that were hashed; none if the gate could not send them whole.
     pub data: Option<Vec<u8>>,
@@ -118,8 +118,6 @@ struct Envelope<'a> {
     #[serde(rename = "type")]
     kind: String,
     time: Timestamp,
-    #[serde(default)]
-    subject: Option<String>,
     seq: u64,
     hash: Digest,
     late: bool,
@@ -210,15 +208,17 @@ fn read_entry(
     if !enrolment.knows(device, &key) {
         return Err(Unusable::Unsigned);
     }
+    let withheld = envelope.kind == "menshen.withheld";
     let mark = EntryMark {
         device,
         seq: envelope.seq,
         hash: envelope.hash,
+        withheld,
     };
     if !key.verifies(Purpose::Entry, mark.text().as_bytes(), &sig) {
         return Err(Unusable::Forged);
     }
-    if envelope.kind == "menshen.withheld" {
+    if withheld {
         return Ok(Heard::Entry(Box::new(Entry {
             device: device.clone(),
             link: Link {
@@ -235,7 +235,7 @@ fn read_entry(
             data: None,
         })));
     }
-    // The signature is over number and hash; everything else is taken from the bytes that have
+    // The signature is over number, hash and withholding; everything else is taken from the bytes that have
     // this hash, not from the envelope, which a stranger may have changed.
     let data = envelope.data.get().as_bytes();
     if Digest::of(data) != envelope.hash {
@@ -251,7 +251,7 @@ fn read_entry(
         id: frame.id.to_string(),
         time: frame.time,
         kind: frame.kind,
-        lane: envelope.subject,
+        lane: frame.lane,
         late: envelope.late,
         data: Some(data.to_vec()),
     })))

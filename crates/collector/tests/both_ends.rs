@@ -262,6 +262,8 @@ enum Blow {
     Flip(prop::sample::Index, prop::sample::Index, u8),
     /// He acknowledges entries himself.
     ForgeAck(u64),
+    /// He takes the content out of an entry and lets its number, hash and signature through.
+    Withhold(prop::sample::Index),
     /// He sends an entry of his own that continues the chain.
     ForgeEntry,
     /// He sends a command, signed by himself, over an honest challenge.
@@ -284,6 +286,7 @@ fn blow() -> impl Strategy<Value = Blow> {
         3 => (at(), any::<bool>()).prop_map(|(a, r)| Blow::Replay(a, r)),
         2 => (at(), at(), 0_u8..8).prop_map(|(a, b, bit)| Blow::Flip(a, b, bit)),
         2 => (0_u64..50).prop_map(Blow::ForgeAck),
+        2 => at().prop_map(Blow::Withhold),
         1 => Just(Blow::ForgeEntry),
         1 => Just(Blow::ForgeCommand),
         1 => Just(Blow::DiskFails),
@@ -400,6 +403,20 @@ impl World {
                 }
             }
             Blow::ForgeAck(upto) => self.forge_ack(*upto),
+            Blow::Withhold(at) if !self.wire.to_server.is_empty() => {
+                let at = at.index(self.wire.to_server.len());
+                let Some(mut sent) = self.wire.to_server.remove(at) else {
+                    return;
+                };
+                let mut envelope: serde_json::Value =
+                    serde_json::from_slice(&sent.payload).unwrap();
+                if envelope.get("data").is_some() {
+                    envelope["type"] = "menshen.withheld".into();
+                    envelope["data"] = serde_json::json!({ "size": 1, "why": "he says so" });
+                    sent.payload = envelope.to_string().into_bytes();
+                }
+                self.to_server(&[sent]);
+            }
             Blow::ForgeEntry => self.forge_entry(),
             Blow::ForgeCommand => self.forge_command(),
             Blow::DiskFails => {
@@ -411,6 +428,7 @@ impl World {
             Blow::DropEntry(_)
             | Blow::DropAck(_)
             | Blow::Swap(..)
+            | Blow::Withhold(_)
             | Blow::Replay(..)
             | Blow::Flip(..) => {}
         }

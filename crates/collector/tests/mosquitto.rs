@@ -42,7 +42,7 @@ fn until(what: &str, mut so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !so() {
         assert!(
-            began.elapsed() < Duration::from_secs(60),
+            began.elapsed() < Duration::from_mins(1),
             "waited in vain: {what}"
         );
         std::thread::sleep(Duration::from_millis(10));
@@ -272,10 +272,13 @@ impl Drop for Collecting {
     }
 }
 
+/// Topics and payloads.
+type Heard = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// Everything on the broker goes past him.
 struct Somebody {
     client: Client,
-    heard: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    heard: Heard,
 }
 
 impl Somebody {
@@ -285,7 +288,7 @@ impl Somebody {
         options.set_max_packet_size(1 << 24, 1 << 24);
         let (client, mut connection) = Client::new(options, 10_000);
         client.subscribe("menshen/#", QoS::AtLeastOnce).unwrap();
-        let heard: Arc<Mutex<Vec<_>>> = Arc::default();
+        let heard = Heard::default();
         let (list, ready) = (Arc::clone(&heard), Arc::new(AtomicBool::new(false)));
         let flag = Arc::clone(&ready);
         std::thread::spawn(move || {
@@ -296,7 +299,7 @@ impl Somebody {
                         .unwrap()
                         .push((publish.topic, publish.payload.to_vec())),
                     rumqttc::Event::Incoming(Packet::SubAck(_)) => {
-                        flag.store(true, Ordering::SeqCst)
+                        flag.store(true, Ordering::SeqCst);
                     }
                     _ => {}
                 }
@@ -538,7 +541,7 @@ fn three_collectors_share_the_work() {
     while house.acked() < EVENTS {
         let waited = began.elapsed();
         assert!(
-            waited < Duration::from_secs(60),
+            waited < Duration::from_mins(1),
             "{:?}, {} acknowledged, {:?}",
             stored(),
             house.acked(),
@@ -551,4 +554,109 @@ fn three_collectors_share_the_work() {
     assert!(stored.iter().all(|count| *count > 0), "{stored:?}");
     drop(collecting);
     verify(folder.path(), EVENTS);
+}
+
+/// Resident memory of this process, in MiB.
+fn memory() -> f64 {
+    let pages: f64 = std::fs::read_to_string("/proc/self/statm")
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    pages * 4096.0 / 1_048_576.0
+}
+
+/// A flood on every topic that the gate listens to costs no memory, and events go out through
+/// it. `MENSHEN_FLOOD=600000` is a longer one.
+#[test]
+fn a_flood_takes_no_memory_and_stops_no_event() {
+    let flood = std::env::var("MENSHEN_FLOOD")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(20_000);
+    let broker = Mosquitto::new();
+    let folder = tempfile::tempdir().unwrap();
+    let house = Arc::new(House::default());
+    let bridge = start(&house, broker.port);
+    let collecting = Collecting::start(folder.path(), broker.port, "one", None);
+    until("no connection", || bridge.status().connected);
+    let before = memory();
+    let began = Instant::now();
+    let floods: Vec<_> = ["ack", "request/challenge", "request/open"]
+        .into_iter()
+        .map(|rest| {
+            let mut child = Program::new("mosquitto_pub")
+                .args(["-p", &broker.port.to_string(), "-l", "-t"])
+                .arg(format!("menshen/{}/{rest}", device()))
+                .stdin(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("these tests need the package mosquitto-clients");
+            let mut stdin = child.stdin.take().unwrap();
+            let line = format!("{{\"transaction\":\"x\",\"lane\":\"{}\"}}\n", "in");
+            std::thread::spawn(move || {
+                use std::io::Write as _;
+                for _ in 0..flood / 3 {
+                    if stdin.write_all(line.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+            child
+        })
+        .collect();
+    let mut most = memory();
+    let mut sent = 0;
+    for mut child in floods {
+        while child.try_wait().unwrap().is_none() {
+            bridge.outbox_grew(house.append(Event::Stopped));
+            sent += 1;
+            most = most.max(memory());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let took = began.elapsed();
+    until("not all acknowledged", || house.acked() == sent);
+    most = most.max(memory());
+    println!(
+        "BAR flood: {flood} messages in {took:.1?}, {:.1} MiB above idle at most, {sent} events through it",
+        most - before
+    );
+    assert!(most - before < 50.0, "{before} MiB, then {most}");
+    drop(collecting);
+    verify(folder.path(), sent);
+}
+
+/// What has gathered while the broker was away drains once it is back.
+/// `MENSHEN_BACKLOG=20000` is a longer one.
+#[test]
+fn a_backlog_drains() {
+    let backlog = std::env::var("MENSHEN_BACKLOG")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2_000);
+    let broker = Mosquitto::new();
+    let folder = tempfile::tempdir().unwrap();
+    let house = Arc::new(House::default());
+    for _ in 0..backlog {
+        house.append(Event::Alarm {
+            code: "test".to_owned(),
+            message: "京".repeat(300),
+        });
+    }
+    let collecting = Collecting::start(folder.path(), broker.port, "one", None);
+    let bridge = start(&house, broker.port);
+    until("no connection", || bridge.status().connected);
+    let began = Instant::now();
+    bridge.outbox_grew(backlog);
+    until("not all acknowledged", || house.acked() == backlog);
+    let took = began.elapsed();
+    println!(
+        "BAR drain: {backlog} events in {took:.1?}, {:.0} a second",
+        backlog as f64 / took.as_secs_f64()
+    );
+    drop(collecting);
+    verify(folder.path(), backlog);
 }

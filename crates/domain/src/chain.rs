@@ -46,6 +46,8 @@ pub struct Frame {
     pub clock_trusted: bool,
     /// The event's type, for example `passage`.
     pub kind: String,
+    /// The lane, if it is about one.
+    pub lane: Option<String>,
     /// What matters for the chain.
     pub link: Link,
 }
@@ -66,6 +68,8 @@ struct Read<'a> {
 struct Kind {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    lane: Option<String>,
 }
 
 impl Frame {
@@ -89,6 +93,7 @@ impl Frame {
             time: read.time,
             clock_trusted: read.clock_trusted,
             kind: kind.kind,
+            lane: kind.lane,
             link: Link {
                 seq: read.seq,
                 hash: Digest::of(bytes),

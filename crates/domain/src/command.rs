@@ -564,12 +564,16 @@ pub struct EntryMark<'a> {
     pub seq: u64,
     /// SHA-256 of the bytes.
     pub hash: crate::event::Digest,
+    /// Whether the device cannot send the bytes themselves. Only it may say so: otherwise
+    /// somebody on the way could take an entry's content out and have the rest acknowledged.
+    pub withheld: bool,
 }
 
 impl EntryMark<'_> {
-    /// The text that is signed: `site/device seq hash`.
+    /// The text that is signed: `site/device seq hash`, and ` withheld` if it is.
     pub fn text(&self) -> String {
-        format!("{} {} {}", self.device, self.seq, self.hash)
+        let withheld = if self.withheld { " withheld" } else { "" };
+        format!("{} {} {}{withheld}", self.device, self.seq, self.hash)
     }
 }
 
