@@ -30,6 +30,11 @@ pub struct MqttConfig {
     /// The name of the systemd credential that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_credential: Option<String>,
+    /// The file of enrolled keys: the committee's server, and who may send commands
+    /// ([`crate::keys`]). Without it no command is taken, and delivered means acknowledged by
+    /// the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_file: Option<PathBuf>,
     /// How often a silent connection is probed: 5 s to 10 min. A dead one is noticed within two
     /// such spans.
     #[serde(default = "default_keep_alive", with = "humantime_serde")]
@@ -103,6 +108,7 @@ impl MqttConfig {
             user: None,
             password_file: None,
             password_credential: None,
+            keys_file: None,
             keep_alive: default_keep_alive(),
             insecure_plain: false,
             late_after: default_late_after(),
@@ -164,6 +170,13 @@ impl MqttConfig {
                 "password_credential",
                 "is the name from LoadCredential=, not a path",
             );
+        }
+        if self
+            .keys_file
+            .as_ref()
+            .is_some_and(|file| file.as_os_str().is_empty())
+        {
+            wrong("keys_file", "is empty; name the file, or leave it out");
         }
         if !(Duration::from_secs(5)..=Duration::from_mins(10)).contains(&self.keep_alive) {
             wrong("keep_alive", "use \"5s\" to \"10m\"");
@@ -256,6 +269,7 @@ mod tests {
             user: None,
             password_file: Some("x".into()),
             password_credential: Some("a/b".to_owned()),
+            keys_file: Some(PathBuf::new()),
             keep_alive: Duration::from_secs(1),
             insecure_plain: false,
             late_after: Duration::ZERO,
@@ -269,6 +283,7 @@ mod tests {
                 "client_id",
                 "password_file",
                 "password_credential",
+                "keys_file",
                 "keep_alive",
                 "late_after",
                 "window"

@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use domain::command::KeyRing;
 use domain::names::Name;
+use domain::signing::SecretKey;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -23,6 +25,7 @@ use tokio::time::Instant;
 use crate::config::{MqttConfig, Problem, SecretError};
 use crate::courier::{Courier, GREETINGS, OFFLINE, SIDE_MESSAGES, Settings};
 use crate::mqtt::{Account, Mqtt};
+use crate::orders::Orders;
 use crate::outbox::Outbox;
 use crate::topics::{State, Topics};
 use crate::transport::Transport;
@@ -52,6 +55,16 @@ pub struct Identity {
     pub lanes: Vec<Name>,
     /// Its barriers.
     pub barriers: Vec<Name>,
+}
+
+/// The device's own key, and those that are enrolled on it.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Signs what the device sends.
+    pub device: SecretKey,
+    /// Whose signatures it heeds. If a server is among them when the bridge starts, delivered
+    /// means acknowledged by the server, else by the broker.
+    pub ring: KeyRing,
 }
 
 /// Why the bridge could not be started.
@@ -98,7 +111,8 @@ impl Bridge {
     /// Starts the thread that connects, publishes and acknowledges. The broker may be away.
     ///
     /// `upto` is the journal's last sequence number now; what comes later is announced by
-    /// [`BridgeHandle::outbox_grew`].
+    /// [`BridgeHandle::outbox_grew`]. Without `orders` no command is listened to, and what the
+    /// broker brings is refused without being written down.
     ///
     /// # Errors
     /// [`StartError`] if the configuration is wrong, the password cannot be read, or the system
@@ -106,7 +120,9 @@ impl Bridge {
     pub fn start(
         config: &MqttConfig,
         identity: Identity,
+        keys: Keys,
         outbox: Arc<dyn Outbox>,
+        orders: Option<Arc<dyn Orders>>,
         upto: u64,
     ) -> Result<BridgeHandle, StartError> {
         if let Some(problem) = config.validate().into_iter().next() {
@@ -129,13 +145,15 @@ impl Bridge {
             keep_alive: config.keep_alive,
             will: (topics.bridge_state(), OFFLINE),
         };
-        let transport = Mqtt::new(account, config.window + SIDE_MESSAGES + GREETINGS);
+        // Twice the window: what a server is missing may be sent again beside what is new.
+        let transport = Mqtt::new(account, 2 * config.window + SIDE_MESSAGES + GREETINGS);
         let settings = Settings {
             window: usize::from(config.window),
             late_after: config.late_after,
             upto,
+            keys,
         };
-        spawn(transport, settings, identity, outbox)
+        spawn(transport, settings, identity, outbox, orders)
     }
 }
 
@@ -144,6 +162,7 @@ pub(crate) fn spawn<T: Transport + Send + 'static>(
     settings: Settings,
     identity: Identity,
     outbox: Arc<dyn Outbox>,
+    orders: Option<Arc<dyn Orders>>,
 ) -> Result<BridgeHandle, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -161,7 +180,14 @@ pub(crate) fn spawn<T: Transport + Send + 'static>(
         .name("bridge".to_owned())
         .spawn(move || {
             let end = EndOnDrop(for_thread);
-            let courier = Courier::new(transport, &settings, &identity, outbox, Arc::clone(&end.0));
+            let courier = Courier::new(
+                transport,
+                &settings,
+                &identity,
+                outbox,
+                orders,
+                Arc::clone(&end.0),
+            );
             runtime.block_on(courier.run());
             // Not waiting for a name that is still being looked up.
             runtime.shutdown_background();
@@ -181,6 +207,8 @@ pub(crate) struct Board {
     pub(crate) health: Option<Vec<u8>>,
     pub(crate) alarms: VecDeque<Vec<u8>>,
     pub(crate) pictures: VecDeque<(Name, Vec<u8>)>,
+    /// Keys that are enrolled from now on.
+    pub(crate) ring: Option<KeyRing>,
     /// Finish before this instant.
     pub(crate) stop: Option<Instant>,
     pub(crate) ended: bool,
@@ -251,6 +279,12 @@ impl BridgeHandle {
     /// The journal durably holds entries up to `upto`.
     pub fn outbox_grew(&self, upto: u64) {
         self.write(|board| board.upto = board.upto.max(upto));
+    }
+
+    /// Enrols other keys from now on, in the place of all before. Whether a server's
+    /// acknowledgement is needed stays as it was at the start.
+    pub fn enrol(&self, ring: KeyRing) {
+        self.write(|board| board.ring = Some(ring));
     }
 
     /// Sets a retained state; the broker gets the latest value, also after every reconnection.

@@ -4,20 +4,25 @@
 //! the board, or time has gone by; each time it tells [`Delivery`] what happened, does what
 //! that answers, and hands what lies on the board to the link.
 
+mod inbound;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::command::DeviceName;
 use domain::time::Monotonic;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, info, warn};
 
-use crate::connection::{Identity, Shared};
-use crate::delivery::{Action, Delivery, Input, Start};
-use crate::envelope::{Publication, envelope};
+use crate::connection::{Identity, Keys, Shared};
+use crate::delivery::{Action, Confirmation, Delivery, Input, Start};
+use crate::envelope::{Publication, Signer, envelope};
+use crate::orders::Orders;
 use crate::outbox::Outbox;
+use crate::reception::Reception;
 use crate::topics::{State, Topics};
 use crate::transport::{Link, LinkEvent, Message, Quality, Token, Transport};
 
@@ -34,6 +39,10 @@ const TICK: Duration = Duration::from_millis(500);
 /// How many events of a link wait to be taken.
 const LINK_EVENTS: usize = 256;
 
+/// How many of them are taken in one turn: a flood of messages must not keep the courier from
+/// its other work.
+const EVENTS_A_TURN: usize = 256;
+
 const ONLINE: &str = "online";
 pub(crate) const OFFLINE: &str = "offline";
 
@@ -42,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) window: usize,
     pub(crate) late_after: Duration,
     pub(crate) upto: u64,
+    pub(crate) keys: Keys,
 }
 
 /// What a message on the link is, by its token.
@@ -114,6 +124,13 @@ pub(crate) struct Courier<T: Transport> {
     late_after: Duration,
     topics: Topics,
     info: Vec<u8>,
+    signer: Signer,
+    confirmation: Confirmation,
+    reception: Reception,
+    orders: Option<Arc<dyn Orders>>,
+    ear: inbound::Ear,
+    /// What the journal held when this started: an earlier run may have sent it.
+    upto_at_start: u64,
     shared: Arc<Shared>,
     /// The beginning of this thread's monotonic time.
     epoch: Instant,
@@ -125,23 +142,35 @@ impl<T: Transport> Courier<T> {
         settings: &Settings,
         identity: &Identity,
         outbox: Arc<dyn Outbox>,
+        orders: Option<Arc<dyn Orders>>,
         shared: Arc<Shared>,
     ) -> Self {
-        let acked = match outbox.pending(1, 1) {
-            Ok(first) => first
-                .first()
-                .map_or(settings.upto, |(seq, _)| seq.saturating_sub(1)),
-            Err(error) => {
-                warn!("{error}; going on, it is asked again when the broker is there");
-                0
-            }
+        let acked = outbox.acknowledged().min(settings.upto);
+        let confirmation = if settings.keys.ring.names_a_server() {
+            Confirmation::Server
+        } else {
+            Confirmation::Broker
         };
+        let signer = Signer {
+            device: DeviceName {
+                site: identity.site.clone(),
+                device: identity.device.clone(),
+            },
+            key: settings.keys.device.clone(),
+        };
+        let reception = Reception::new(
+            signer.device.clone(),
+            identity.lanes.clone(),
+            settings.keys.ring.clone(),
+            rand::random(),
+        );
         let delivery = Delivery::new(Start {
             window: settings.window,
             late_after: settings.late_after,
             upto: settings.upto,
             acked,
             seed: rand::random(),
+            confirmation,
         });
         let topics = Topics::new(&identity.site, &identity.device);
         let info = serde_json::to_vec(identity).unwrap_or_default();
@@ -155,6 +184,12 @@ impl<T: Transport> Courier<T> {
             late_after: settings.late_after,
             topics,
             info,
+            signer,
+            confirmation,
+            reception,
+            orders,
+            ear: inbound::Ear::new(),
+            upto_at_start: settings.upto,
             shared,
             epoch: Instant::now(),
         }
@@ -183,7 +218,10 @@ impl<T: Transport> Courier<T> {
             match woken {
                 Woken::Link(event) => self.take_link_events(event),
                 Woken::Board => {}
-                Woken::Tick => self.step(Input::Tick),
+                Woken::Tick => {
+                    self.step(Input::Tick);
+                    self.pass_time();
+                }
                 Woken::Due => {
                     if self.reconnect_at.is_some_and(|at| Instant::now() >= at) {
                         self.open();
@@ -230,8 +268,11 @@ impl<T: Transport> Courier<T> {
         let mut inputs = Vec::new();
         let mut next = first.or(Some(LinkEvent::Closed {
             why: "the MQTT client ended".to_owned(),
+            oversized: false,
         }));
+        let mut count = 0;
         while let Some(event) = next {
+            count += 1;
             match event {
                 LinkEvent::Connected { session_present } => {
                     info!(session_present, "connected to the MQTT broker");
@@ -258,21 +299,26 @@ impl<T: Transport> Courier<T> {
                         inputs.push(Input::Acked(seq));
                     }
                 }
-                LinkEvent::Closed { why } => {
+                LinkEvent::Received(inbound) => {
+                    self.step_all(std::mem::take(&mut inputs));
+                    self.receive(&inbound);
+                }
+                LinkEvent::Closed { why, oversized } => {
                     self.step_all(inputs);
-                    self.close(&why);
+                    self.close(&why, oversized);
                     return;
                 }
             }
             next = self
                 .journey
                 .as_mut()
+                .filter(|_| count < EVENTS_A_TURN)
                 .and_then(|journey| journey.events.try_recv().ok());
         }
         self.step_all(inputs);
     }
 
-    fn close(&mut self, why: &str) {
+    fn close(&mut self, why: &str, oversized: bool) {
         let was_connected = self.is_connected();
         let cut_short = self
             .journey
@@ -296,6 +342,9 @@ impl<T: Transport> Courier<T> {
                 board.status.trouble = Some(why.to_owned());
             }
         }
+        if oversized {
+            self.deafen();
+        }
         self.step(Input::Disconnected);
     }
 
@@ -305,6 +354,8 @@ impl<T: Transport> Courier<T> {
         let info = retained(self.topics.bridge_info(), self.info.clone());
         self.send(Parcel::Info, state);
         self.send(Parcel::Info, info);
+        self.listen();
+        self.say_head();
     }
 
     fn send(&mut self, parcel: Parcel, message: Message) {
@@ -312,7 +363,7 @@ impl<T: Transport> Courier<T> {
             return;
         };
         if journey.connected && !journey.send(parcel, message) {
-            self.close("the MQTT client stalled");
+            self.close("the MQTT client stalled", false);
         }
     }
 
@@ -370,7 +421,7 @@ impl<T: Transport> Courier<T> {
             now: Timestamp::now(),
             late_after: self.late_after,
         };
-        match envelope(&self.topics, &stored, publication) {
+        match envelope(&self.topics, &self.signer, &stored, publication) {
             Ok((topic, payload)) => {
                 {
                     let mut board = self.shared.board();
@@ -387,15 +438,23 @@ impl<T: Transport> Courier<T> {
                     },
                 );
             }
-            Err(error) => self.close(&format!(
-                "entry {seq} cannot be put in an envelope: {error}"
-            )),
+            Err(error) => self.close(
+                &format!("entry {seq} cannot be put in an envelope: {error}"),
+                false,
+            ),
         }
     }
 
     /// Carries what handles have left to delivery and the link.
     fn read_board(&mut self) {
-        let upto = self.shared.board().upto;
+        let (upto, ring) = {
+            let mut board = self.shared.board();
+            (board.upto, board.ring.take())
+        };
+        if let Some(ring) = ring {
+            info!(keys = ring.keys().len(), "other keys are enrolled");
+            self.reception.enrol(ring);
+        }
         self.step(Input::OutboxGrew { upto });
         while let Some((parcel, message)) = self.next_side_message() {
             self.send(parcel, message);
@@ -406,6 +465,9 @@ impl<T: Transport> Courier<T> {
         let journey = self.journey.as_mut().filter(|journey| journey.connected)?;
         if !journey.has_room() {
             return None;
+        }
+        if let Some((topic, payload)) = self.ear.responses.pop_front() {
+            return Some((Parcel::Once, once(topic, payload)));
         }
         let mut board = self.shared.board();
         for (state, (version, payload)) in &board.states {
@@ -472,7 +534,7 @@ impl<T: Transport> Courier<T> {
                         Some(Parcel::Entry(seq)) => self.record_only(seq),
                         _ => {}
                     },
-                    Some(LinkEvent::Connected { .. }) => {}
+                    Some(LinkEvent::Connected { .. } | LinkEvent::Received(_)) => {}
                     Some(LinkEvent::Closed { .. }) | None => return,
                 }
             }
@@ -570,6 +632,10 @@ mod tests {
             Ok(found.map(|(seq, bytes)| (*seq, bytes.clone())).collect())
         }
 
+        fn acknowledged(&self) -> u64 {
+            0
+        }
+
         fn acknowledge(&self, upto: u64) -> Result<(), OutboxError> {
             self.mood()?;
             let mut pending = self.pending.lock().unwrap();
@@ -609,6 +675,10 @@ mod tests {
     }
 
     impl Link for FragileLink {
+        fn subscribe(&mut self, _topics: &[(String, Quality)]) -> Result<(), LinkFull> {
+            Ok(())
+        }
+
         fn publish(&mut self, token: Token, message: Message) -> Result<(), LinkFull> {
             self.room = self.room.checked_sub(1).ok_or(LinkFull)?;
             self.topics.lock().unwrap().push(message.topic);
@@ -621,7 +691,10 @@ mod tests {
         fn disconnect(&mut self) {
             if let Some(events) = self.events.take() {
                 let why = "bye".to_owned();
-                events.try_send(LinkEvent::Closed { why }).unwrap();
+                let oversized = false;
+                events
+                    .try_send(LinkEvent::Closed { why, oversized })
+                    .unwrap();
             }
         }
     }
@@ -645,8 +718,12 @@ mod tests {
             window: 40,
             late_after: Duration::from_secs(10),
             upto: 50,
+            keys: Keys {
+                device: domain::signing::SecretKey::from_bytes([1; 32]),
+                ring: domain::command::KeyRing::default(),
+            },
         };
-        let handle = spawn(transport, settings, identity, outbox.clone()).unwrap();
+        let handle = spawn(transport, settings, identity, outbox.clone(), None).unwrap();
         let began = Instant::now();
         while !outbox.pending.lock().unwrap().is_empty() {
             assert!(began.elapsed() < Duration::from_secs(30));

@@ -12,6 +12,13 @@
 //!
 //! What the broker says about a remembered session has no influence: it may have lost accepted
 //! messages all the same.
+//!
+//! Delivered means, by [`Confirmation`], acknowledged by the broker or by the committee's
+//! server. With a server two more things happen. At most [`AHEAD`] entries are on their way
+//! between here and the server, so that a server that is away fills the outbox and not the
+//! broker. And what the server is missing is sent again: the numbers of a hole that it names,
+//! and, when it falls silent, one entry from the first unacknowledged on, at pauses that grow;
+//! once it answers, all that follow.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -35,6 +42,28 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How many instants of growth are kept at most to judge lateness.
 const MARKS: u32 = 64;
 
+/// Entries that the broker has and the server has not acknowledged, at most. Below what brokers
+/// keep for an absent subscriber by default (mosquitto: 1,000).
+pub const AHEAD: usize = 512;
+
+/// How long the server may be silent before the first unacknowledged entry is sent again.
+pub const FIRST_SILENCE: Duration = Duration::from_secs(10);
+
+/// How long a hole that the server names may stay before its entries are sent again.
+pub const FIRST_HOLE: Duration = Duration::from_secs(2);
+
+/// The longest pause before either is tried again.
+pub const LONGEST_SILENCE: Duration = Duration::from_mins(5);
+
+/// Whose acknowledgement makes an entry delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    /// The broker's. Against a broker that loses or deletes messages this promises nothing.
+    Broker,
+    /// The committee's server's.
+    Server,
+}
+
 /// What a [`Delivery`] starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
@@ -48,6 +77,8 @@ pub struct Start {
     pub acked: u64,
     /// The seed of the pauses' jitter.
     pub seed: u64,
+    /// Whose acknowledgement counts.
+    pub confirmation: Confirmation,
 }
 
 /// What happened.
@@ -59,6 +90,15 @@ pub enum Input {
     Disconnected,
     /// The broker acknowledged an entry that was published on this connection.
     Acked(u64),
+    /// The server's acknowledgement, which was found genuine and about the bytes that were sent.
+    Confirmed {
+        /// Everything up to here is stored or was declared lost.
+        upto: u64,
+        /// The greatest number stored.
+        received: u64,
+        /// Where the stored numbers go on after the first hole, if there is one.
+        resumes: Option<u64>,
+    },
     /// The journal durably holds entries up to here.
     OutboxGrew {
         /// Its last sequence number.
@@ -123,14 +163,70 @@ struct Slot {
 struct Fetching {
     from: u64,
     limit: usize,
+    /// The last number of the hole, if this is to close one.
+    hole: Option<u64>,
     /// What the journal was known to hold.
     upto: u64,
+}
+
+/// Something that is tried again after pauses that double.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    first: Duration,
+    pause: Duration,
+    at: Option<Monotonic>,
+    /// It was tried since the last reset.
+    tried: bool,
+}
+
+impl Retry {
+    const fn new(first: Duration) -> Self {
+        Self {
+            first,
+            pause: first,
+            at: None,
+            tried: false,
+        }
+    }
+
+    /// Begins to wait, if it does not wait already.
+    fn wait(&mut self, now: Monotonic) {
+        self.at.get_or_insert(now + self.pause);
+    }
+
+    /// Whether it is time; the next pause is twice as long.
+    fn is_due(&mut self, now: Monotonic) -> bool {
+        if self.at.is_none_or(|at| now < at) {
+            return false;
+        }
+        self.pause = (self.pause * 2).min(LONGEST_SILENCE);
+        self.at = Some(now + self.pause);
+        self.tried = true;
+        true
+    }
+
+    fn reset(&mut self) {
+        *self = Self::new(self.first);
+    }
 }
 
 /// The state of delivery.
 #[derive(Debug)]
 pub struct Delivery {
     window: usize,
+    confirmation: Confirmation,
+    /// The greatest number that the server is known to store.
+    received: u64,
+    /// The greatest number that was ever published.
+    greatest: u64,
+    /// The last number of the first hole that the server has named.
+    hole: Option<u64>,
+    hole_retry: Retry,
+    silence: Retry,
+    /// The server has fallen silent: one entry at a time.
+    probing: bool,
+    /// Since when nothing has been confirmed although something is on its way.
+    unconfirmed_since: Option<Monotonic>,
     late_after: Duration,
     /// Since when the connection stands.
     online: Option<Monotonic>,
@@ -171,6 +267,14 @@ impl Delivery {
     pub fn new(start: Start) -> Self {
         Self {
             window: start.window.max(1),
+            confirmation: start.confirmation,
+            received: 0,
+            greatest: 0,
+            hole: None,
+            hole_retry: Retry::new(FIRST_HOLE),
+            silence: Retry::new(FIRST_SILENCE),
+            probing: false,
+            unconfirmed_since: None,
             late_after: start.late_after,
             online: None,
             down: false,
@@ -199,6 +303,17 @@ impl Delivery {
         self.acked
     }
 
+    /// The greatest number that was ever published; nobody can acknowledge more.
+    pub fn greatest(&self) -> u64 {
+        self.greatest
+    }
+
+    /// How long entries have been on their way to a server that confirms nothing.
+    pub fn unconfirmed_for(&self, now: Monotonic) -> Duration {
+        self.unconfirmed_since
+            .map_or(Duration::ZERO, |since| now - since)
+    }
+
     /// How many entries wait to be acknowledged.
     pub fn depth(&self) -> u64 {
         self.upto.saturating_sub(self.acked.max(self.gone))
@@ -211,6 +326,10 @@ impl Delivery {
             Input::Connected => {
                 self.online = Some(now);
                 self.down = false;
+                self.silence.reset();
+                self.hole_retry.reset();
+                self.probing = false;
+                self.unconfirmed_since = None;
                 self.rewind();
             }
             Input::Disconnected => {
@@ -223,12 +342,18 @@ impl Delivery {
                 }
                 self.down = true;
                 self.missed = self.upto;
+                self.unconfirmed_since = None;
                 self.rewind();
                 actions.push(Action::Reconnect {
                     after: self.pause(),
                 });
             }
             Input::Acked(seq) => self.acknowledge(seq, &mut actions),
+            Input::Confirmed {
+                upto,
+                received,
+                resumes,
+            } => self.confirm(now, upto, received, resumes, &mut actions),
             Input::OutboxGrew { upto } => self.grow(now, upto),
             Input::Fetched { from, found } => self.publish(now, from, &found, &mut actions),
             Input::FetchFailed => {
@@ -244,6 +369,7 @@ impl Delivery {
                 }
             }
         }
+        self.look_after_server(now, &mut actions);
         self.fetch(now, &mut actions);
         actions
     }
@@ -273,6 +399,9 @@ impl Delivery {
         };
         self.slots[place].acked = true;
         self.failures = 0;
+        if self.confirmation == Confirmation::Server {
+            return;
+        }
         let mut moved = false;
         while let Some(first) = self.slots.front().filter(|slot| slot.acked) {
             self.acked = first.seq;
@@ -283,6 +412,81 @@ impl Delivery {
             self.tried = self.tried.split_off(&(self.acked + 1));
             self.unrecorded = None;
             actions.push(Action::Acknowledge { upto: self.acked });
+        }
+    }
+
+    fn confirm(
+        &mut self,
+        now: Monotonic,
+        upto: u64,
+        received: u64,
+        resumes: Option<u64>,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.confirmation == Confirmation::Broker || upto < self.acked {
+            return;
+        }
+        let hole = resumes
+            .filter(|resumes| *resumes > upto + 1)
+            .map(|resumes| resumes - 1);
+        if upto > self.acked || hole.is_none() {
+            // Where one hole had to be closed by sending again, the next one is not waited for.
+            let mending = self.hole_retry.tried && hole.is_some();
+            self.hole_retry.reset();
+            if mending {
+                self.hole_retry.at = Some(now);
+                self.hole_retry.tried = true;
+            }
+        }
+        self.hole = hole;
+        if upto > self.acked || received > self.received {
+            self.silence.reset();
+            self.probing = false;
+            self.unconfirmed_since = None;
+            self.look = true;
+        }
+        self.received = self.received.max(received);
+        if upto > self.acked {
+            self.acked = upto;
+            self.unrecorded = None;
+            actions.push(Action::Acknowledge { upto });
+        }
+        let there = self.acked.max(self.received);
+        while self.slots.front().is_some_and(|slot| slot.seq <= there) {
+            self.slots.pop_front();
+        }
+        self.tried = self.tried.split_off(&(there + 1));
+        self.next = self.next.max(there + 1);
+        if !self.slots.is_empty() {
+            self.unconfirmed_since = Some(now);
+        }
+    }
+
+    /// What the server is missing is sent again.
+    fn look_after_server(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
+        if self.confirmation == Confirmation::Broker || self.online.is_none() {
+            return;
+        }
+        if !self.slots.is_empty() {
+            self.silence.wait(now);
+            if self.silence.is_due(now) {
+                self.rewind();
+                self.probing = true;
+            }
+        }
+        let Some(last) = self.hole else { return };
+        self.hole_retry.wait(now);
+        if self.fetching.is_none() && self.hole_retry.is_due(now) {
+            let from = self.acked + 1;
+            let missing = usize::try_from(last.saturating_sub(self.acked)).unwrap_or(usize::MAX);
+            let limit = missing.min(self.window);
+            self.fetching = Some(Fetching {
+                from,
+                limit,
+                hole: Some(last),
+                upto: self.upto,
+            });
+            actions.push(Action::Fetch { from, limit });
         }
     }
 
@@ -325,9 +529,19 @@ impl Delivery {
         let Some(asked) = self.fetching.take_if(|asked| asked.from == from) else {
             return;
         };
+        if let Some(last) = asked.hole {
+            for &seq in found.iter().take(asked.limit).filter(|seq| **seq <= last) {
+                actions.push(Action::Publish {
+                    seq,
+                    attempt: self.attempt(seq),
+                    late: Some(true),
+                });
+            }
+            return;
+        }
         self.look |= found.len() >= asked.limit;
         self.look_again = now + LOOK_AGAIN;
-        if self.slots.is_empty() {
+        if self.slots.is_empty() && asked.from <= self.acked + 1 {
             let gone = found
                 .first()
                 .map_or(asked.upto, |first| first.saturating_sub(1));
@@ -341,9 +555,10 @@ impl Delivery {
             self.next = seq + 1;
             self.upto = self.upto.max(seq);
             self.slots.push_back(Slot { seq, acked: false });
-            let tries = self.tried.entry(seq).or_default();
-            *tries += 1;
-            let attempt = *tries;
+            let attempt = self.attempt(seq);
+            if self.confirmation == Confirmation::Server {
+                self.unconfirmed_since.get_or_insert(now);
+            }
             actions.push(Action::Publish {
                 seq,
                 attempt,
@@ -352,8 +567,34 @@ impl Delivery {
         }
     }
 
+    /// Counts a publication; how often it is now.
+    fn attempt(&mut self, seq: u64) -> u32 {
+        // What the server has stored is not counted any more: a repetition is a second one.
+        let before = u32::from(seq <= self.greatest);
+        self.greatest = self.greatest.max(seq);
+        if seq <= self.received {
+            return before + 1;
+        }
+        let tries = self.tried.entry(seq).or_insert(0);
+        *tries = (*tries).max(before) + 1;
+        *tries
+    }
+
+    /// How many more entries may be on their way.
+    fn room(&self) -> usize {
+        match self.confirmation {
+            Confirmation::Broker => self.window - self.slots.len(),
+            Confirmation::Server if self.probing => 1_usize.saturating_sub(self.slots.len()),
+            Confirmation::Server => {
+                let unsent = self.slots.iter().filter(|slot| !slot.acked).count();
+                let window = self.window.saturating_sub(unsent);
+                window.min(AHEAD.saturating_sub(self.slots.len()))
+            }
+        }
+    }
+
     fn fetch(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
-        let limit = self.window - self.slots.len();
+        let limit = self.room();
         let due = self.look || now >= self.look_again;
         if self.online.is_none() || self.fetching.is_some() || limit == 0 || !due {
             return;
@@ -362,6 +603,7 @@ impl Delivery {
         self.fetching = Some(Fetching {
             from: self.next,
             limit,
+            hole: None,
             upto: self.upto,
         });
         actions.push(Action::Fetch {
@@ -390,6 +632,7 @@ mod tests {
             upto,
             acked,
             seed: 1,
+            confirmation: Confirmation::Broker,
         }
     }
 
@@ -730,5 +973,204 @@ mod tests {
             limit: WINDOW,
         };
         assert_eq!(delivery.step(now, Input::Tick), [fetch]);
+    }
+
+    /// What befalls the way to a server, and the server.
+    #[derive(Debug, Clone)]
+    enum Mishap {
+        Grow(u64),
+        /// The broker takes in this many packets; it may lose the first of them.
+        Carry(usize, bool),
+        /// The server takes the message at this place, or the broker deletes it.
+        Hear(usize, bool),
+        /// An acknowledgement of the server arrives, perhaps an old one.
+        Confirm(prop::sample::Index),
+        Cut,
+        Wait(u64),
+    }
+
+    fn mishap() -> impl Strategy<Value = Mishap> {
+        prop_oneof![
+            3 => (1..6_u64).prop_map(Mishap::Grow),
+            6 => (0..8_usize, prop::bool::weighted(0.2)).prop_map(|(n, lost)| Mishap::Carry(n, lost)),
+            8 => (0..4_usize, prop::bool::weighted(0.2)).prop_map(|(n, lost)| Mishap::Hear(n, lost)),
+            6 => any::<prop::sample::Index>().prop_map(Mishap::Confirm),
+            1 => Just(Mishap::Cut),
+            2 => (1..20_000_u64).prop_map(Mishap::Wait),
+        ]
+    }
+
+    /// A device, a broker that loses and reorders, and a server.
+    struct FarWorld {
+        delivery: Delivery,
+        now: Monotonic,
+        pending: BTreeSet<u64>,
+        last: u64,
+        to_broker: VecDeque<u64>,
+        to_server: VecDeque<u64>,
+        stored: BTreeSet<u64>,
+        words: Vec<(u64, u64, Option<u64>)>,
+        sent: usize,
+    }
+
+    impl FarWorld {
+        fn new() -> Self {
+            let mut world = Self {
+                delivery: Delivery::new(Start {
+                    confirmation: Confirmation::Server,
+                    ..start(0, 0)
+                }),
+                now: Monotonic::from_millis(1),
+                pending: BTreeSet::new(),
+                last: 0,
+                to_broker: VecDeque::new(),
+                to_server: VecDeque::new(),
+                stored: BTreeSet::new(),
+                words: Vec::new(),
+                sent: 0,
+            };
+            world.step(Input::Connected);
+            world
+        }
+
+        fn step(&mut self, input: Input) {
+            let mut inputs = VecDeque::from([input]);
+            while let Some(input) = inputs.pop_front() {
+                for action in self.delivery.step(self.now, input) {
+                    match action {
+                        Action::Fetch { from, limit } => {
+                            let found = self.pending.range(from..).take(limit).copied().collect();
+                            inputs.push_back(Input::Fetched { from, found });
+                        }
+                        Action::Publish { seq, .. } => {
+                            self.sent += 1;
+                            self.to_broker.push_back(seq);
+                            assert!(self.delivery.slots.len() <= AHEAD);
+                        }
+                        Action::Acknowledge { upto } => {
+                            let lost = self
+                                .pending
+                                .range(..=upto)
+                                .find(|s| !self.stored.contains(s));
+                            assert_eq!(lost, None, "acknowledged and not stored");
+                            self.pending = self.pending.split_off(&(upto + 1));
+                        }
+                        Action::Reconnect { .. } => {}
+                    }
+                }
+            }
+        }
+
+        /// What the server would say.
+        fn word(&self) -> (u64, u64, Option<u64>) {
+            let upto = (1..=self.last)
+                .take_while(|seq| self.stored.contains(seq))
+                .last()
+                .unwrap_or(0);
+            let received = self.stored.last().copied().unwrap_or(0);
+            let resumes = self.stored.range(upto + 1..).next().copied();
+            (upto, received, resumes)
+        }
+
+        fn suffer(&mut self, mishap: &Mishap) {
+            match mishap {
+                Mishap::Grow(by) => {
+                    self.pending.extend(self.last + 1..=self.last + by);
+                    self.last += by;
+                    self.step(Input::OutboxGrew { upto: self.last });
+                }
+                Mishap::Carry(packets, lost) => {
+                    for i in 0..*packets {
+                        let Some(seq) = self.to_broker.pop_front() else {
+                            break;
+                        };
+                        if !(*lost && i == 0) {
+                            self.to_server.push_back(seq);
+                        }
+                        self.step(Input::Acked(seq));
+                    }
+                }
+                Mishap::Hear(place, lost) => {
+                    if let Some(seq) = self.to_server.remove(*place)
+                        && !lost
+                    {
+                        self.stored.insert(seq);
+                        self.words.push(self.word());
+                    }
+                }
+                Mishap::Confirm(which) => {
+                    if !self.words.is_empty() {
+                        let (upto, received, resumes) = self.words[which.index(self.words.len())];
+                        self.step(Input::Confirmed {
+                            upto,
+                            received,
+                            resumes,
+                        });
+                    }
+                }
+                Mishap::Cut => {
+                    self.to_broker.clear();
+                    self.step(Input::Disconnected);
+                    self.step(Input::Connected);
+                }
+                Mishap::Wait(millis) => {
+                    self.now = self.now + Duration::from_millis(*millis);
+                    self.step(Input::Tick);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        /// Whatever the broker loses, reorders and repeats (old acknowledgements included):
+        /// nothing leaves the outbox that the server does not store, and once the network
+        /// heals all of it arrives, without being sent over and over.
+        #[test]
+        fn with_a_server_nothing_is_lost_behind_the_broker(
+            mishaps in prop::collection::vec(mishap(), 0..200)
+        ) {
+            let mut world = FarWorld::new();
+            for mishap in &mishaps {
+                world.suffer(mishap);
+            }
+            let before = world.sent;
+            for _ in 0..2_000 {
+                if world.pending.is_empty() {
+                    break;
+                }
+                world.suffer(&Mishap::Carry(usize::MAX, false));
+                while !world.to_server.is_empty() {
+                    world.suffer(&Mishap::Hear(0, false));
+                }
+                let (upto, received, resumes) = world.word();
+                world.step(Input::Confirmed { upto, received, resumes });
+                world.suffer(&Mishap::Wait(5_000));
+            }
+            prop_assert!(world.pending.is_empty(), "{:?}", world.delivery);
+            let again = world.sent - before;
+            prop_assert!(again as u64 <= 3 * world.last + 10, "{} sent for {}", again, world.last);
+            prop_assert!(world.delivery.tried.len() <= AHEAD);
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_away_fills_the_outbox_and_not_the_broker() {
+        let mut world = FarWorld::new();
+        world.suffer(&Mishap::Grow(5_000));
+        for _ in 0..200 {
+            world.suffer(&Mishap::Carry(usize::MAX, false));
+            world.suffer(&Mishap::Wait(100));
+        }
+        // In this hour it is asked now and then, not flooded.
+        let first = world.sent;
+        assert!((AHEAD..AHEAD + 4).contains(&first), "{first}");
+        for _ in 0..3_600 {
+            world.suffer(&Mishap::Carry(usize::MAX, false));
+            world.suffer(&Mishap::Wait(1_000));
+        }
+        assert!(world.sent - first < 25, "{}", world.sent - first);
+        assert!(world.delivery.unconfirmed_for(world.now) > Duration::from_mins(59));
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! The entry's stored bytes stand in `data` exactly as they were hashed, so a receiver can
 //! check `hash` over the text of `data` and verify the chain. What delivery adds stands beside
-//! it, in extension attributes.
+//! it, in extension attributes: also the device's signature over its name, the number and the
+//! hash, without which a server takes nothing.
 
 use std::time::Duration;
 
+use domain::command::{DeviceName, EntryMark};
 use domain::event::{Digest, Entry};
+use domain::signing::{PublicKey, Purpose, SecretKey, Signature};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -49,7 +52,31 @@ struct Envelope<'a> {
     hash: Digest,
     late: bool,
     attempt: u32,
+    key: PublicKey,
+    sig: Signature,
     data: &'a RawValue,
+}
+
+/// Who signs what is sent.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    /// The device.
+    pub device: DeviceName,
+    /// Its key.
+    pub key: SecretKey,
+}
+
+impl Signer {
+    /// The signature over an entry's number and hash, and over whether its bytes are withheld.
+    pub fn mark(&self, seq: u64, hash: Digest, withheld: bool) -> Signature {
+        let mark = EntryMark {
+            device: &self.device,
+            seq,
+            hash,
+            withheld,
+        };
+        self.key.sign(Purpose::Entry, mark.text().as_bytes())
+    }
 }
 
 /// What stands in `data` where an entry cannot be sent as it is.
@@ -70,11 +97,13 @@ struct Withheld<'a> {
 /// If the envelope cannot be written as JSON, which nothing that is built here cannot.
 pub fn envelope(
     topics: &Topics,
+    signer: &Signer,
     stored: &[u8],
     publication: Publication,
 ) -> Result<(String, Vec<u8>), serde_json::Error> {
     match open(stored) {
         Ok((entry, data)) => {
+            let hash = Digest::of(stored);
             let envelope = Envelope {
                 specversion: "1.0",
                 id: entry.id.to_string(),
@@ -84,17 +113,19 @@ pub fn envelope(
                 subject: entry.event.lane().map(domain::Name::as_str),
                 datacontenttype: "application/json",
                 seq: publication.seq,
-                hash: Digest::of(stored),
+                hash,
                 late: publication.late.unwrap_or_else(|| {
                     entry.time.duration_until(publication.now).unsigned_abs()
                         > publication.late_after
                 }),
                 attempt: publication.attempt,
+                key: signer.key.public(),
+                sig: signer.mark(publication.seq, hash, false),
                 data,
             };
             Ok((topics.entry(&entry.event), serde_json::to_vec(&envelope)?))
         }
-        Err(why) => withheld(topics, stored, publication, &why),
+        Err(why) => withheld(topics, signer, stored, publication, &why),
     }
 }
 
@@ -118,6 +149,7 @@ fn open(stored: &[u8]) -> Result<(Entry, &RawValue), String> {
 
 fn withheld(
     topics: &Topics,
+    signer: &Signer,
     stored: &[u8],
     publication: Publication,
     why: &str,
@@ -139,6 +171,8 @@ fn withheld(
         hash,
         late: publication.late.unwrap_or(true),
         attempt: publication.attempt,
+        key: signer.key.public(),
+        sig: signer.mark(publication.seq, hash, true),
         data: &data,
     };
     Ok((topics.event(), serde_json::to_vec(&envelope)?))
@@ -167,12 +201,21 @@ mod tests {
         hash: Digest,
         late: bool,
         attempt: u32,
+        key: PublicKey,
+        sig: Signature,
         #[serde(borrow)]
         data: &'a RawValue,
     }
 
     fn topics() -> Topics {
         Topics::new(&"garden".parse().unwrap(), &"east".parse().unwrap())
+    }
+
+    fn signer() -> Signer {
+        Signer {
+            device: "garden/east".parse().unwrap(),
+            key: SecretKey::from_bytes([5; 32]),
+        }
     }
 
     fn publication(late: Option<bool>, now: i64) -> Publication {
@@ -205,13 +248,17 @@ mod tests {
         #[test]
         fn stored_bytes_arrive_verbatim(message in "\\PC{0,9000}|[\\x00-\\x7f]{0,50}") {
             let stored = sealed(alarm(message));
-            let (topic, payload) = envelope(&topics(), &stored, publication(None, 1_001)).unwrap();
+            let (topic, payload) = envelope(&topics(), &signer(), &stored, publication(None, 1_001)).unwrap();
             prop_assert_eq!(topic, "menshen/garden/east/event");
             let received: Received<'_> = serde_json::from_slice(&payload).unwrap();
             prop_assert_eq!(received.data.get().as_bytes(), &stored[..]);
             prop_assert_eq!(received.hash, Digest::of(&stored));
             let mut chain = Chain::EMPTY;
             chain.check(received.data.get().as_bytes()).unwrap();
+            prop_assert_eq!(received.key, signer().key.public());
+            let mark = format!("garden/east 1 {}", received.hash);
+            let genuine = received.key.verifies(Purpose::Entry, mark.as_bytes(), &received.sig);
+            prop_assert!(genuine);
         }
     }
 
@@ -223,7 +270,8 @@ mod tests {
             state: "offline".to_owned(),
             detail: String::new(),
         });
-        let (_, payload) = envelope(&topics(), &stored, publication(Some(false), 0)).unwrap();
+        let (_, payload) =
+            envelope(&topics(), &signer(), &stored, publication(Some(false), 0)).unwrap();
         let received: Received<'_> = serde_json::from_slice(&payload).unwrap();
         assert_eq!(received.specversion, "1.0");
         assert_eq!(received.id, Uuid::from_u128(7).to_string());
@@ -246,7 +294,8 @@ mod tests {
             (Some(false), 9_000, false),
             (Some(true), 1_000, true),
         ] {
-            let (_, payload) = envelope(&topics(), &stored, publication(late, now)).unwrap();
+            let (_, payload) =
+                envelope(&topics(), &signer(), &stored, publication(late, now)).unwrap();
             let received: Received<'_> = serde_json::from_slice(&payload).unwrap();
             assert_eq!(received.late, expected, "{late:?} at {now}");
         }
@@ -258,12 +307,19 @@ mod tests {
         let mut padded = sealed(alarm(String::new()));
         padded.push(b'\n');
         for stored in [&monster[..], b"\xff\xfe", b"", b"{\"v\":1}", &padded[..]] {
-            let (topic, payload) = envelope(&topics(), stored, publication(None, 0)).unwrap();
+            let (topic, payload) =
+                envelope(&topics(), &signer(), stored, publication(None, 0)).unwrap();
             assert_eq!(topic, "menshen/garden/east/event");
             let received: Received<'_> = serde_json::from_slice(&payload).unwrap();
             assert_eq!(received.kind, "menshen.withheld");
             assert_eq!(received.hash, Digest::of(stored));
             assert!(received.data.get().contains("\"why\""));
+            let genuine = |text: String| {
+                let key = signer().key.public();
+                key.verifies(Purpose::Entry, text.as_bytes(), &received.sig)
+            };
+            assert!(genuine(format!("garden/east 1 {} withheld", received.hash)));
+            assert!(!genuine(format!("garden/east 1 {}", received.hash)));
             assert!(payload.len() < 1_000);
         }
     }

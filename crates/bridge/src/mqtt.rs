@@ -21,18 +21,20 @@ use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions,
-    Outgoing, Packet, QoS, StateError,
+    Outgoing, Packet, QoS, StateError, SubscribeFilter,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::transport::{Link, LinkEvent, LinkFull, Message, Quality, Token, Transport};
+use crate::transport::{
+    Inbound, Link, LinkEvent, LinkFull, MAX_INBOUND, Message, Quality, Token, Transport,
+};
 
-/// The largest packet, in and out: a picture of 200 KiB with room to spare. The default of
-/// 10 KiB would turn one large retained message into an endless reconnection.
-pub(crate) const MAX_PACKET: usize = 256 * 1024;
+/// The largest packet that goes out: a picture of 200 KiB with room to spare.
+const MAX_OUTBOUND: usize = 256 * 1024;
 
 /// How long a connection may take to be accepted.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,7 +73,7 @@ impl Mqtt {
             .set_keep_alive(account.keep_alive)
             .set_clean_session(false)
             .set_inflight(capacity.max(1))
-            .set_max_packet_size(MAX_PACKET, MAX_PACKET)
+            .set_max_packet_size(MAX_INBOUND, MAX_OUTBOUND)
             .set_last_will(LastWill::new(
                 account.will.0,
                 account.will.1,
@@ -119,10 +121,7 @@ pub(crate) struct MqttLink {
 
 impl Link for MqttLink {
     fn publish(&mut self, token: Token, message: Message) -> Result<(), LinkFull> {
-        let qos = match message.quality {
-            Quality::AtMostOnce => QoS::AtMostOnce,
-            Quality::AtLeastOnce => QoS::AtLeastOnce,
-        };
+        let qos = qos(message.quality);
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         self.client
             .try_publish(message.topic, qos, message.retain, message.payload)
@@ -131,9 +130,25 @@ impl Link for MqttLink {
         Ok(())
     }
 
+    fn subscribe(&mut self, topics: &[(String, Quality)]) -> Result<(), LinkFull> {
+        let filters = topics
+            .iter()
+            .map(|(topic, quality)| SubscribeFilter::new(topic.clone(), qos(*quality)));
+        self.client
+            .try_subscribe_many(filters)
+            .map_err(|_| LinkFull)
+    }
+
     fn disconnect(&mut self) {
         // A full channel means a connection that is not moving: nobody to take leave of.
         let _ = self.client.try_disconnect();
+    }
+}
+
+const fn qos(quality: Quality) -> QoS {
+    match quality {
+        Quality::AtMostOnce => QoS::AtMostOnce,
+        Quality::AtLeastOnce => QoS::AtLeastOnce,
     }
 }
 
@@ -178,6 +193,7 @@ async fn run(mut eventloop: EventLoop, tokens: Tokens, events: mpsc::Sender<Link
                         why: format!(
                             "the MQTT client sent a message (pkid {pkid}) that it was not given; connecting anew"
                         ),
+                        oversized: false,
                     },
                 }
             }
@@ -188,10 +204,22 @@ async fn run(mut eventloop: EventLoop, tokens: Tokens, events: mpsc::Sender<Link
                         "the broker acknowledged a message (pkid {}) that it was not sent; connecting anew",
                         ack.pkid
                     ),
+                    oversized: false,
                 },
             },
+            Ok(Event::Incoming(Packet::Publish(publish))) => LinkEvent::Received(Inbound {
+                topic: publish.topic,
+                payload: publish.payload.to_vec(),
+                retained: publish.retain,
+            }),
             Ok(_) => continue,
             Err(error) => LinkEvent::Closed {
+                oversized: matches!(
+                    error,
+                    ConnectionError::MqttState(StateError::Deserialization(
+                        PacketError::PayloadSizeLimitExceeded(_)
+                    ))
+                ),
                 why: explain(&error, &eventloop.mqtt_options),
             },
         };
@@ -226,6 +254,11 @@ fn explain(error: &ConnectionError, options: &MqttOptions) -> String {
             "it closed the connection; if this repeats, another device may use the same client id"
                 .to_owned()
         }
+        ConnectionError::MqttState(StateError::Deserialization(
+            PacketError::PayloadSizeLimitExceeded(size),
+        )) => format!(
+            "it brought a packet of {size} bytes, and nothing above {MAX_INBOUND} belongs here; find out who publishes to this device's topics"
+        ),
         other => other.to_string(),
     };
     format!("{host}:{port}: {what}")

@@ -17,6 +17,9 @@ pub trait Outbox: Send + Sync {
     /// If the store cannot be read; the bridge asks again a second later.
     fn pending(&self, from: u64, limit: usize) -> Result<Pending, OutboxError>;
 
+    /// Everything up to here was acknowledged, also by earlier runs.
+    fn acknowledged(&self) -> u64;
+
     /// Everything up to and including `upto` has arrived. It need not be durable at once:
     /// losing it in a power cut only sends some entries twice.
     ///

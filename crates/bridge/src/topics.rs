@@ -11,6 +11,16 @@
 //! | `lane/<lane>/picture` | one JPEG | no | 0 |
 //! | `health` | [`crate::HealthReport`] | no | 1 |
 //! | `alarm` | something needs a person now | no | 1 |
+//! | `head` | how far the journal goes, signed | no | 1 |
+//! | `response/<name>` | the answer to a request, signed | no | 1 |
+//!
+//! And what is listened to; nothing retained is taken:
+//!
+//! | topic | what | `QoS` |
+//! |---|---|---|
+//! | `ack` | the server's acknowledgement, signed | 1 |
+//! | `request/challenge` | asks for a challenge | 0 |
+//! | `request/<command>` | a signed command | 0 |
 
 use domain::event::Event;
 use domain::names::Name;
@@ -93,5 +103,30 @@ impl Topics {
     /// Where alarms go.
     pub fn alarm(&self) -> String {
         format!("{}/alarm", self.root)
+    }
+
+    /// Where the device says how far its journal goes.
+    pub fn head(&self) -> String {
+        format!("{}/head", self.root)
+    }
+
+    /// Where the server's acknowledgements come.
+    pub fn ack(&self) -> String {
+        format!("{}/ack", self.root)
+    }
+
+    /// Where requests come, as a filter.
+    pub fn requests(&self) -> String {
+        format!("{}/request/+", self.root)
+    }
+
+    /// Where the answer to a request goes.
+    pub fn response(&self, name: &str) -> String {
+        format!("{}/response/{name}", self.root)
+    }
+
+    /// What of a topic stands below the device's own.
+    pub fn below<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        topic.strip_prefix(&self.root)?.strip_prefix('/')
     }
 }

@@ -32,6 +32,21 @@ pub struct Message {
     pub retain: bool,
 }
 
+/// A message from the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbound {
+    /// The topic.
+    pub topic: String,
+    /// The payload; never more than [`MAX_INBOUND`] bytes.
+    pub payload: Vec<u8>,
+    /// Whether the broker had kept it for whoever subscribes.
+    pub retained: bool,
+}
+
+/// The largest packet that is taken in. Everything that belongs here is below 8 KiB; what is
+/// larger ends the connection before it is in memory.
+pub const MAX_INBOUND: usize = 16 * 1024;
+
 /// What happens on a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkEvent {
@@ -43,10 +58,15 @@ pub enum LinkEvent {
     },
     /// The message was acknowledged by the broker or, at [`Quality::AtMostOnce`], was sent.
     Done(Token),
+    /// The broker brought a message.
+    Received(Inbound),
     /// The link has ended; nothing follows.
     Closed {
         /// Why.
         why: String,
+        /// Whether it was a packet too large to be taken in. The broker may send it again at
+        /// every subscription.
+        oversized: bool,
     },
 }
 
@@ -63,6 +83,13 @@ pub trait Link {
     /// # Errors
     /// [`LinkFull`] if it takes no more; the link is then better cut.
     fn publish(&mut self, token: Token, message: Message) -> Result<(), LinkFull>;
+
+    /// Asks the broker for messages of these topics; those at [`Quality::AtMostOnce`] are not
+    /// kept for this client while it is away.
+    ///
+    /// # Errors
+    /// [`LinkFull`] if it takes no more; the link is then better cut.
+    fn subscribe(&mut self, topics: &[(String, Quality)]) -> Result<(), LinkFull>;
 
     /// Takes leave of the broker after everything handed over before: no last will.
     fn disconnect(&mut self);

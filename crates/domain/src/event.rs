@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::command::{CommandKind, Refusal, Transaction};
 use crate::names::Name;
 use crate::passage::{PassageId, PassageRecord};
 use crate::plate::PlateNumber;
@@ -116,6 +117,35 @@ pub enum Event {
         /// What happened and what to do.
         message: String,
     },
+    /// A signed command was judged sound and handed to the gate.
+    Command {
+        /// Its transaction; the opening it led to has the cause `command-<challenge>`.
+        transaction: Transaction,
+        /// What was asked.
+        command: CommandKind,
+        /// The lane, if it is for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lane: Option<Name>,
+        /// Whose key signed it.
+        by: Name,
+        /// Whether it was done.
+        done: bool,
+        /// What was done, or why not.
+        message: String,
+    },
+    /// Something that came from the broker was refused. The first of its sort is written down
+    /// at once, the same sort again once a minute at most, with its number.
+    MessageRefused {
+        /// The topic below the device's own: `request/open`, `ack`.
+        topic: String,
+        /// Why.
+        reason: Refusal,
+        /// How many since the last entry of this sort.
+        count: u64,
+        /// Whose key had signed it, where a genuine signature says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Name>,
+    },
     /// Events were dropped because the disk budget was used up; nothing is dropped silently.
     Gap {
         /// The first sequence number that is gone.
@@ -216,6 +246,8 @@ impl Event {
             Self::Registry { .. } => "registry",
             Self::MarkedOutside { .. } => "marked-outside",
             Self::Alarm { .. } => "alarm",
+            Self::Command { .. } => "command",
+            Self::MessageRefused { .. } => "message-refused",
             Self::Gap { .. } => "gap",
         }
     }
@@ -227,6 +259,7 @@ impl Event {
             | Self::GuardAnswered { lane, .. }
             | Self::Camera { lane, .. } => Some(lane),
             Self::Passage(record) => Some(&record.lane),
+            Self::Command { lane, .. } => lane.as_ref(),
             _ => None,
         }
     }
@@ -267,8 +300,9 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let error = || serde::de::Error::custom("a digest is 64 hexadecimal digits");
-        if text.len() != 64 || !text.is_ascii() {
+        let error = || serde::de::Error::custom("a digest is 64 lower-case hexadecimal digits");
+        let digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 64 || !text.bytes().all(digit) {
             return Err(error());
         }
         let mut bytes = [0; 32];

@@ -8,16 +8,24 @@
 //! - [`verdict`]: admit, refuse or ask the guard, with a reason code and the evidence.
 //! - [`passage`]: one vehicle's visit to one lane, from first sight to its record.
 //! - [`event`]: what the journal holds: hash-chained entries that are the record of truth.
+//! - [`chain`]: following a journal that may have holes.
+//! - [`signing`] and [`command`]: Ed25519 keys and signatures; what a gate can be told from
+//!   afar, who may, and the words of servers and devices about a journal.
+//! - [`repeats`]: writing down what happens again and again, without being flooded by it.
 //! - [`names`] and [`time`]: names of lanes and barriers, monotonic time.
 //!
 //! Invariant: nothing here reads a clock, a file, a socket or a random source. Time, ids and
 //! bytes come in as arguments, so the same input gives the same answer on every machine.
 
+pub mod chain;
+pub mod command;
 pub mod event;
 pub mod names;
 pub mod passage;
 pub mod plate;
 pub mod reading;
+pub mod repeats;
+pub mod signing;
 pub mod time;
 pub mod verdict;
 

@@ -196,6 +196,10 @@ fn surroundings(house: &House) -> Vec<Finding> {
             findings.extend(readable_by_all("mqtt.password_file".to_owned(), file));
             findings.extend(relative("mqtt.password_file".to_owned(), file));
         }
+        if let Some(file) = &mqtt.keys_file {
+            findings.extend(relative("mqtt.keys_file".to_owned(), file));
+            findings.extend(enrolled(file));
+        }
     }
     findings.extend(relative("store.folder".to_owned(), &house.store.folder));
     findings.extend(writable(&house.store.folder));
@@ -251,6 +255,49 @@ fn credential(key: String, name: &str) -> Finding {
             format!("write LoadCredential={name}:/FILE in the unit"),
         ),
     )
+}
+
+/// What is to be said about the file of enrolled keys.
+fn enrolled(file: &Path) -> Vec<Finding> {
+    let key = || "mqtt.keys_file".to_owned();
+    let ring = match bridge::keys::read_ring(file) {
+        Ok(ring) => ring,
+        Err(error) => return vec![foreign(Severity::Error, key(), &error.to_string())],
+    };
+    let mut findings = Vec::new();
+    if !ring.names_a_server() {
+        findings.push((
+            Severity::Warning,
+            key(),
+            Text::new(
+                "没有登记服务器的密钥：消息服务器收下（PUBACK）就算送达，它删除消息时记录会无声消失",
+                "no server's key is enrolled: an event counts as delivered once the broker accepts it (PUBACK), and a broker that deletes messages makes events disappear unnoticed",
+            ),
+            Text::new(
+                "运行 menshen collect，把它的公钥以 roles = [\"server\"] 登记进去",
+                "run `menshen collect` and enrol its key with roles = [\"server\"]",
+            ),
+        ));
+    }
+    let mode = std::fs::metadata(file).map_or(0, |data| data.permissions().mode());
+    if mode & 0o022 != 0 {
+        findings.push((
+            Severity::Error,
+            key(),
+            Text::new(
+                format!("{} 不只文件主人能写：谁能写它，谁就能开闸", file.display()),
+                format!(
+                    "others than its owner can write {}: whoever can write it can open the gate",
+                    file.display()
+                ),
+            ),
+            Text::new(
+                format!("chmod go-w {}", file.display()),
+                format!("chmod go-w {}", file.display()),
+            ),
+        ));
+    }
+    findings
 }
 
 fn readable_by_all(key: String, file: &Path) -> Option<Finding> {

@@ -6,10 +6,13 @@
 
 mod answer;
 mod check;
+#[cfg(feature = "collect")]
+mod collect;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod eval;
+mod keys;
 mod outcome;
 mod read;
 mod registry;
@@ -57,6 +60,14 @@ enum Verb {
     Answer(answer::AnswerArgs),
     /// How the running gate is / 运行状态
     Status(answer::StatusArgs),
+    /// Keys for signing / 密钥
+    #[command(subcommand)]
+    Keys(keys::Verb),
+    /// Sign a command to a gate / 签名一条命令
+    Sign(keys::SignArgs),
+    /// The committee server's end: store and acknowledge every event / 居委会服务器端
+    #[cfg(feature = "collect")]
+    Collect(collect::CollectArgs),
     /// A minute of a rendered street, with everything real but the hardware / 演示
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
@@ -81,6 +92,10 @@ fn main() -> ExitCode {
         Verb::Registry(verb) => registry::run(verb),
         Verb::Answer(args) => answer::run(args),
         Verb::Status(args) => answer::status(&args),
+        Verb::Keys(verb) => keys::run(verb),
+        Verb::Sign(args) => keys::sign(args),
+        #[cfg(feature = "collect")]
+        Verb::Collect(args) => collect::run(&args),
         #[cfg(feature = "demo")]
         Verb::Demo(args) => demo::run(&args),
         Verb::Completions { shell } => {

@@ -92,3 +92,33 @@ fn nobody_answers_where_no_gate_runs() {
     assert_eq!(said.status.code(), Some(1));
     assert!(text(&said.stderr).contains("no gate is running"));
 }
+
+#[test]
+fn a_key_is_made_once_and_signs_a_command_but_none_that_closes() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("guard.key");
+    let key = key.to_str().unwrap();
+    let made = menshen(&["keys", "new", key]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let public = text(&made.stdout).trim().to_owned();
+    assert_eq!(public.len(), 64);
+    assert_eq!(text(&menshen(&["keys", "show", key]).stdout).trim(), public);
+    assert_eq!(menshen(&["keys", "new", key]).status.code(), Some(1));
+    let challenge = "ab".repeat(32);
+    let sign = |command: &[&str]| {
+        let mut args = vec!["sign", "--key", key, "--device", "garden/east"];
+        args.extend(["--challenge", challenge.as_str()]);
+        args.extend(command);
+        menshen(&args)
+    };
+    let signed = sign(&["open", "entry"]);
+    assert_eq!(signed.status.code(), Some(0), "{}", text(&signed.stderr));
+    let said = text(&signed.stdout);
+    assert!(
+        said.contains(&public) && said.contains(r#""do":"open""#),
+        "{said}"
+    );
+    assert!(text(&signed.stderr).contains("menshen/garden/east/request/open"));
+    assert_eq!(sign(&["close", "entry"]).status.code(), Some(2));
+    assert_eq!(sign(&["register", "苏EI2345"]).status.code(), Some(2));
+}

@@ -1,5 +1,6 @@
 //! Reading the journal from one point on, checking every entry.
 
+use domain::chain::{Link, Trail};
 use domain::event::{Chain, Digest};
 use domain::{Entry, Event};
 
@@ -40,19 +41,19 @@ pub(super) struct Walk {
     pub(super) end: Chain,
     pub(super) broken: Vec<u64>,
     entries: u64,
+    /// Every hole, declared or not.
     holes: Vec<(u64, u64)>,
-    gaps: Vec<(u64, u64)>,
+    trail: Trail,
 }
 
 impl Walk {
     /// The holes that no gap event declares.
     pub(super) fn undeclared(&self) -> Vec<(u64, u64)> {
-        self.gaps.iter().fold(self.holes.clone(), |holes, &gap| {
-            holes
-                .into_iter()
-                .flat_map(|hole| without(hole, gap))
-                .collect()
-        })
+        let mut holes = self.trail.holes();
+        if self.end.seq > self.trail.last() {
+            holes.extend(self.trail.undeclared((self.trail.last() + 1, self.end.seq)));
+        }
+        holes
     }
 
     pub(super) fn verdict(self, from: Chain) -> Result<Verified, Broken> {
@@ -71,21 +72,6 @@ impl Walk {
             })
         }
     }
-}
-
-/// The parts of `hole` that `gap` does not cover.
-fn without(hole: (u64, u64), gap: (u64, u64)) -> Vec<(u64, u64)> {
-    if gap.1 < hole.0 || gap.0 > hole.1 {
-        return vec![hole];
-    }
-    let mut parts = Vec::new();
-    if hole.0 < gap.0 {
-        parts.push((hole.0, gap.0 - 1));
-    }
-    if gap.1 < hole.1 {
-        parts.push((gap.1 + 1, hole.1));
-    }
-    parts
 }
 
 /// Calls `visit` with every stored pair after `from`, in order.
@@ -135,7 +121,7 @@ pub(super) fn walk(
         broken: Vec::new(),
         entries: 0,
         holes: Vec::new(),
-        gaps: Vec::new(),
+        trail: Trail::new(from),
     };
     let mut seen = from.seq;
     visit(store, from.seq, |seq, key, stored| {
@@ -145,13 +131,21 @@ pub(super) fn walk(
             return Ok(());
         };
         if seq > walk.end.seq + 1 {
-            // After a hole nothing is left to compare `prev` with.
             walk.holes.push((walk.end.seq + 1, seq - 1));
-        } else if entry.prev != walk.end.head {
-            walk.broken.push(seq);
         }
-        if let Event::Gap { from, to, .. } = entry.event {
-            walk.gaps.push((from, to));
+        let gap = match entry.event {
+            Event::Gap { from, to, .. } => Some((from, to)),
+            _ => None,
+        };
+        let link = Link {
+            seq,
+            hash: head,
+            prev: Some(entry.prev),
+            gap,
+        };
+        if walk.trail.take(&link).is_err() {
+            walk.broken.push(seq);
+            walk.trail.take_broken(&link);
         }
         walk.end = Chain { seq, head };
         walk.entries += 1;

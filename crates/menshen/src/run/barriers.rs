@@ -101,6 +101,17 @@ impl BarrierLink {
     }
 }
 
+impl BarrierLink {
+    /// Asks for an opening on a signed command, for no passage. `cause` is never the same
+    /// twice.
+    pub(crate) fn command(&self, cause: &str) -> Result<(), String> {
+        let cause = CauseId::new(cause).map_err(|e| e.to_string())?;
+        self.opener
+            .open(cause, gate::barrier::Origin::Command)
+            .map_err(|e| e.to_string())
+    }
+}
+
 /// Openings of one barrier that have not ended.
 pub(crate) fn no_causes() -> Causes {
     Causes::default()

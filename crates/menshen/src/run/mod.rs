@@ -16,7 +16,9 @@
 
 mod barriers;
 mod clock;
+mod guardroom;
 mod lane;
+mod orders;
 mod pictures;
 pub(crate) mod records;
 pub(crate) mod socket;
@@ -25,7 +27,7 @@ mod vitals;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -34,8 +36,10 @@ use std::time::{Duration, Instant};
 use access::ledger::Limits;
 use access::pictures as archive;
 use bridge::health::Latencies;
-use bridge::{Bridge, BridgeHandle, Identity, State};
+use bridge::keys::own_secret;
+use bridge::{Bridge, BridgeHandle, Identity, Keys, State};
 use clap::Args;
+use domain::command::KeyRing;
 use domain::{Event, Name};
 use gate::barrier::BarrierEvent;
 use gate::driver::{BarrierConfig, BarrierHandle, BarrierThread, GuardProgram};
@@ -49,7 +53,9 @@ use crate::config::{self, House};
 use crate::outcome::{DONE, FOUND_WRONG, WRONG_USAGE, fail};
 use barriers::{BarrierLink, Newsroom};
 use clock::WallClock;
+use guardroom::{Door, Guardroom};
 use lane::{Message, Pulse};
+use orders::{KeysFile, OrderDesk};
 use pictures::Pictures;
 use records::{Books, Records};
 use socket::{LaneStatus, Reply, Request, Status};
@@ -120,7 +126,21 @@ struct RunningLane {
     name: Name,
     messages: Sender<Message>,
     pulse: Arc<Pulse>,
+    barrier: Arc<BarrierLink>,
+    shadow: bool,
     thread: JoinHandle<()>,
+}
+
+impl RunningLane {
+    fn door(&self) -> Door {
+        Door {
+            name: self.name.clone(),
+            messages: self.messages.clone(),
+            pulse: Arc::clone(&self.pulse),
+            barrier: Arc::clone(&self.barrier),
+            shadow: self.shadow,
+        }
+    }
 }
 
 /// Everything that runs.
@@ -152,7 +172,8 @@ impl Assembly {
             view.warm(models.alphabet());
             info!(vehicles = view.len(), "the register is read");
         }
-        let bridge = start_bridge(&house, &books)?;
+        let order_desk = Arc::new(OrderDesk::default());
+        let bridge = start_bridge(&house, &books, &order_desk)?;
         let kept = Arc::new(Mutex::new(open_archive(&house)?));
         let limits = Limits {
             event_days: days(house.store.events_for),
@@ -203,7 +224,32 @@ impl Assembly {
             latencies,
         };
         assembly.listen()?;
+        assembly.take_orders(&order_desk);
         Ok(assembly)
+    }
+
+    fn guardroom(&self) -> Guardroom {
+        Guardroom {
+            doors: self.lanes.iter().map(RunningLane::door).collect(),
+        }
+    }
+
+    /// Carries out what comes signed over the bridge.
+    fn take_orders(&self, desk: &OrderDesk) {
+        if let Some(bridge) = &self.bridge {
+            desk.open(orders::House {
+                guardroom: self.guardroom(),
+                books: self.books.clone(),
+                records: self.records.clone(),
+                bridge: bridge.clone(),
+                keys: self.keys_file(),
+            });
+        }
+    }
+
+    fn keys_file(&self) -> Option<KeysFile> {
+        let mqtt = self.house.mqtt.as_ref()?;
+        mqtt.keys_file.clone().map(KeysFile::new)
     }
 
     /// Answers the other verbs.
@@ -214,11 +260,7 @@ impl Assembly {
             clock: self.clock.clone(),
             books: self.books.clone(),
             bridge: self.bridge.clone(),
-            lanes: self
-                .lanes
-                .iter()
-                .map(|l| (l.name.clone(), l.messages.clone(), Arc::clone(&l.pulse)))
-                .collect(),
+            guardroom: self.guardroom(),
         };
         let desk = Mutex::new(desk);
         let handler = move |request| {
@@ -238,6 +280,7 @@ impl Assembly {
         let mut vitals = Vitals::new();
         let mut health_at = Instant::now();
         let mut ready = false;
+        let keys = self.keys_file();
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -257,6 +300,9 @@ impl Assembly {
             }
             if ready {
                 self.feed_watchdog();
+            }
+            if let (Some(keys), Some(bridge)) = (&keys, &self.bridge) {
+                keys.follow(bridge, &self.records);
             }
             if ready && health_at.elapsed() >= HEALTH_EVERY {
                 health_at = Instant::now();
@@ -397,12 +443,13 @@ impl Common {
             .map_err(at(&format!("the camera of lane {name}")))?;
         let (messages, inbox) = channel();
         let pulse = Arc::new(Pulse::default());
+        let link = Arc::new(link);
         let keeper = LaneKeeper {
             settings: lane.settings.clone(),
             margins,
             models: self.models.clone(),
             camera: Arc::new(camera),
-            barrier: Arc::new(link),
+            barrier: Arc::clone(&link),
             records: self.records.clone(),
             pictures: self.pictures.clone(),
             clock: self.clock.clone(),
@@ -416,12 +463,18 @@ impl Common {
             name,
             messages,
             pulse,
+            barrier: link,
+            shadow: lane.settings.shadow,
             thread,
         })
     }
 }
 
-fn start_bridge(house: &House, books: &Books) -> Result<Option<BridgeHandle>, String> {
+fn start_bridge(
+    house: &House,
+    books: &Books,
+    orders: &Arc<OrderDesk>,
+) -> Result<Option<BridgeHandle>, String> {
     let Some(mqtt) = &house.mqtt else {
         return Ok(None);
     };
@@ -436,9 +489,26 @@ fn start_bridge(house: &House, books: &Books) -> Result<Option<BridgeHandle>, St
             .collect(),
         barriers: house.barriers.iter().map(|b| b.name.clone()).collect(),
     };
-    Bridge::start(mqtt, identity, Arc::new(books.clone()), books.synced())
-        .map(Some)
-        .map_err(at("the bridge"))
+    let ring = match &mqtt.keys_file {
+        Some(file) => KeysFile::new(file.clone())
+            .read()
+            .map_err(at("mqtt.keys_file"))?,
+        None => KeyRing::default(),
+    };
+    let key = own_secret(&own_key(&house.store.folder)).map_err(at("the device's own key"))?;
+    info!(public = %key.public(), enrolled = ring.keys().len(), "the device's own key");
+    let keys = Keys { device: key, ring };
+    let orders: Arc<dyn bridge::Orders> = Arc::clone(orders) as _;
+    Bridge::start(
+        mqtt,
+        identity,
+        keys,
+        Arc::new(books.clone()),
+        Some(orders),
+        books.synced(),
+    )
+    .map(Some)
+    .map_err(at("the bridge"))
 }
 
 fn start_barrier(
@@ -466,6 +536,11 @@ fn open_archive(house: &House) -> Result<archive::Pictures, String> {
     };
     archive::Pictures::open(&house.store.folder.join("pictures"), limits)
         .map_err(at("the picture archive"))
+}
+
+/// The file of the device's own key, which is made at the first start.
+pub(crate) fn own_key(store: &Path) -> PathBuf {
+    store.join("device.key")
 }
 
 /// Whole days, at least one.
@@ -526,7 +601,7 @@ struct Desk {
     clock: WallClock,
     books: Books,
     bridge: Option<BridgeHandle>,
-    lanes: Vec<(Name, Sender<Message>, Arc<Pulse>)>,
+    guardroom: Guardroom,
 }
 
 impl Desk {
@@ -544,55 +619,10 @@ impl Desk {
                 passage,
                 admit,
                 by,
-            } => {
-                let fits = |name: &Name, pulse: &Pulse| match (&lane, pulse.asking()) {
-                    (_, None) => false,
-                    (Some(wanted), Some(asking)) => {
-                        name == wanted && passage.is_none_or(|p| p == asking)
-                    }
-                    (None, Some(asking)) => passage.is_none_or(|p| p == asking),
-                };
-                let asking: Vec<_> = self
-                    .lanes
-                    .iter()
-                    .filter(|(name, _, pulse)| fits(name, pulse))
-                    .collect();
-                match asking.as_slice() {
-                    [] => Reply::Refused {
-                        message: "no vehicle waits for an answer / 没有待确认的车辆".to_owned(),
-                    },
-                    [(name, messages, pulse)] => {
-                        let answer = Message::Answer {
-                            passage: pulse.asking(),
-                            admit,
-                            by,
-                        };
-                        if messages.send(answer).is_err() {
-                            return Reply::Refused {
-                                message: format!("lane {name} has ended"),
-                            };
-                        }
-                        let word = if admit {
-                            "admitted / 已放行"
-                        } else {
-                            "refused / 已拒绝"
-                        };
-                        Reply::Done {
-                            message: format!("lane {name}: {word}"),
-                        }
-                    }
-                    several => {
-                        let names: Vec<_> =
-                            several.iter().map(|(name, _, _)| name.as_str()).collect();
-                        Reply::Refused {
-                            message: format!(
-                                "several lanes ask: {}; name one with --lane",
-                                names.join(", ")
-                            ),
-                        }
-                    }
-                }
-            }
+            } => match self.guardroom.answer(lane.as_ref(), passage, admit, by) {
+                Ok(message) => Reply::Done { message },
+                Err(message) => Reply::Refused { message },
+            },
         }
     }
 
@@ -605,12 +635,13 @@ impl Desk {
             broker: self.bridge.as_ref().map(|bridge| bridge.status().connected),
             outbox: self.books.depth(),
             lanes: self
-                .lanes
+                .guardroom
+                .doors
                 .iter()
-                .map(|(name, _, pulse)| LaneStatus {
-                    lane: name.clone(),
-                    frames: pulse.frames(),
-                    asking: pulse.asking(),
+                .map(|door| LaneStatus {
+                    lane: door.name.clone(),
+                    frames: door.pulse.frames(),
+                    asking: door.pulse.asking(),
                 })
                 .collect(),
         }

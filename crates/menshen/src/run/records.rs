@@ -242,6 +242,10 @@ impl Outbox for Books {
             .collect())
     }
 
+    fn acknowledged(&self) -> u64 {
+        self.ledger().journal().acknowledged()
+    }
+
     fn acknowledge(&self, upto: u64) -> Result<(), OutboxError> {
         self.ledger().acknowledge(upto).map_err(OutboxError::new)
     }

@@ -264,16 +264,18 @@ pub(super) fn mqtt(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Optio
             ),
         );
     }
-    findings.note(
-        &path,
-        Text::new(
-            "服务器收下（PUBACK）就算送达；这不证明居委会的系统已经保存",
-            "an event counts as delivered once the broker accepts it (PUBACK); that does not prove that the committee's server has stored it",
-        ),
-        Text::new(
-            "在服务器上给订阅方使用持久会话和 QoS 1",
-            "let the subscriber use a persistent session and QoS 1",
-        ),
-    );
+    if mqtt.keys_file.is_none() {
+        findings.note(
+            &path,
+            Text::new(
+                "服务器收下（PUBACK）就算送达：丢失或删除消息的服务器会让记录无声消失",
+                "an event counts as delivered once the broker accepts it (PUBACK): a broker that loses or deletes messages makes events disappear unnoticed",
+            ),
+            Text::new(
+                "运行 menshen collect，并在 keys_file 里登记它的公钥",
+                "run `menshen collect` and enrol its key in keys_file",
+            ),
+        );
+    }
     Some(mqtt)
 }

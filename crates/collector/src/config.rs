@@ -1,0 +1,211 @@
+//! The collector's configuration: one file.
+//!
+//! ```toml
+//! host = "127.0.0.1"                      # the broker
+//! key_file = "/etc/menshen/server.key"    # made by `menshen keys new`
+//! database = "/var/lib/menshen-collector/events.sqlite"
+//!
+//! [[device]]
+//! name = "east-garden/gate"
+//! public = "…64 digits, from `menshen keys show` on the gate…"
+//! ```
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use domain::Name;
+use domain::command::DeviceName;
+use domain::signing::{KeyError, PublicKey, SecretKey};
+use serde::Deserialize;
+
+use crate::message::Enrolment;
+
+/// The file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectorConfig {
+    /// The broker's host name or address.
+    pub host: String,
+    /// Its port.
+    #[serde(default = "default_port")]
+    pub port: u16,
+    /// The MQTT client id: stable, and unique at the broker; `menshen-collector` if absent.
+    #[serde(default = "default_client_id")]
+    pub client_id: String,
+    /// The user name, if the broker asks for one.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// A file that holds the password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Allows MQTT without encryption to a broker that is not on this machine.
+    #[serde(default)]
+    pub insecure_plain: bool,
+    /// The file of the server's key, with which entries are acknowledged.
+    pub key_file: PathBuf,
+    /// The database.
+    pub database: PathBuf,
+    /// The group of a shared subscription: several collectors with one group and one database
+    /// share the work. Alone if absent.
+    #[serde(default)]
+    pub group: Option<Name>,
+    /// The gates.
+    #[serde(default, rename = "device")]
+    pub devices: Vec<Device>,
+}
+
+/// A gate that is enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// Its site and name, `site/device`.
+    pub name: DeviceName,
+    /// Its key. While a key is changed the gate stands twice, with the old and the new one.
+    pub public: PublicKey,
+}
+
+const fn default_port() -> u16 {
+    1883
+}
+
+fn default_client_id() -> String {
+    "menshen-collector".to_owned()
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{}: {source}", path.display())]
+    Typed {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: Box<toml::de::Error>,
+    },
+    /// A value is wrong.
+    #[error("{key}: {message}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and the cure.
+        message: String,
+    },
+    /// The key's file holds no key.
+    #[error("{} holds no secret key: {source}; make one with `menshen keys new`", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: KeyError,
+    },
+}
+
+impl CollectorConfig {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with what is wrong and the cure.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Typed {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |key, message: &str| {
+            Err(ConfigError::Value {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        let local = self.host == "localhost"
+            || self
+                .host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        if self.host.is_empty() || self.host.contains(|c: char| c.is_whitespace() || c == '/') {
+            return wrong(
+                "host",
+                "give the broker's name or address alone, for example \"127.0.0.1\"",
+            );
+        }
+        if !local && !self.insecure_plain {
+            return wrong(
+                "host",
+                "the broker is not on this machine and the connection is not encrypted; run the collector beside the broker, or set insecure_plain = true if the network is yours alone",
+            );
+        }
+        if self.port == 0 {
+            return wrong("port", "0 is no port; brokers usually listen on 1883");
+        }
+        if self.client_id.is_empty() || self.client_id.contains(['+', '#', '/', ' ']) {
+            return wrong("client_id", "use letters, digits, '-', '_' or '.'");
+        }
+        if self.password_file.is_some() && self.user.is_none() {
+            return wrong("user", "a password is given without a user; add it");
+        }
+        if self.devices.is_empty() {
+            return wrong(
+                "device",
+                "no gate is enrolled: write [[device]] with name = \"site/device\" and public = the key that `menshen keys show` prints on the gate",
+            );
+        }
+        Ok(())
+    }
+
+    /// The gates with their keys.
+    pub fn enrolment(&self) -> Enrolment {
+        let mut enrolment = Enrolment::default();
+        for device in &self.devices {
+            enrolment.enrol(device.name.clone(), device.public);
+        }
+        enrolment
+    }
+
+    /// The server's key.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if its file cannot be read or holds no key.
+    pub fn key(&self) -> Result<SecretKey, ConfigError> {
+        let text = read(&self.key_file)?;
+        SecretKey::from_hex(text.trim()).map_err(|source| ConfigError::Key {
+            path: self.key_file.clone(),
+            source,
+        })
+    }
+
+    /// User and password, if the broker asks for them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the password cannot be read.
+    pub fn login(&self) -> Result<Option<(String, String)>, ConfigError> {
+        let Some(user) = &self.user else {
+            return Ok(None);
+        };
+        let password = match &self.password_file {
+            Some(path) => read(path)?.trim_end_matches(['\r', '\n']).to_owned(),
+            None => String::new(),
+        };
+        Ok(Some((user.clone(), password)))
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}

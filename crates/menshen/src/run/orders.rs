@@ -1,0 +1,225 @@
+//! What signed commands may do here: the same as a person at the gate, by the same ways.
+//!
+//! The bridge has judged a command before it comes here: its signature, its lane, its single
+//! use. Opening and refusing are the guard's answers where a vehicle waits for one; an opening
+//! without a vehicle that waits is asked of the barrier, which ranks it behind STOP, fire and
+//! guard. What cannot be done yet is declined in words, never passed over.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use access::registry::Vehicle;
+use bridge::keys::{KeysError, read_ring};
+use bridge::{BridgeHandle, Declined, Orders};
+use domain::command::{Command, KeyRing, Row, RowChange};
+use domain::{Event, Name};
+use tracing::warn;
+
+use super::guardroom::Guardroom;
+use super::records::{Books, Records};
+use crate::registry::Change;
+
+/// The house, as far as commands reach it.
+pub(crate) struct House {
+    pub(crate) guardroom: Guardroom,
+    pub(crate) books: Books,
+    pub(crate) records: Records,
+    pub(crate) bridge: BridgeHandle,
+    pub(crate) keys: Option<KeysFile>,
+}
+
+/// Where commands arrive. The bridge is there before the lanes are; until they are, nothing is
+/// carried out.
+#[derive(Default)]
+pub(crate) struct OrderDesk {
+    house: OnceLock<House>,
+}
+
+impl OrderDesk {
+    /// From now on commands are carried out.
+    pub(crate) fn open(&self, house: House) {
+        if self.house.set(house).is_err() {
+            warn!("commands were given a house twice; the first one stays");
+        }
+    }
+}
+
+impl Orders for OrderDesk {
+    fn carry_out(&self, command: &Command, by: &Name, cause: &str) -> Result<String, Declined> {
+        match self.house.get() {
+            Some(house) => house.carry_out(command, by, cause),
+            None => Err(Declined::not_possible(
+                "the gate is still starting; try again / 正在启动",
+            )),
+        }
+    }
+
+    fn record(&self, event: Event) {
+        if let Some(house) = self.house.get() {
+            house.records.record(event);
+        } else {
+            warn!(?event, "too early to be written down");
+        }
+    }
+}
+
+impl House {
+    fn carry_out(&self, command: &Command, by: &Name, cause: &str) -> Result<String, Declined> {
+        match command {
+            Command::Open { lane } => self.open(lane, by, cause),
+            Command::Refuse { lane, passage } => self
+                .guardroom
+                .answer(Some(lane), *passage, false, signer(by))
+                .map_err(Declined::not_possible),
+            Command::Hold { .. } | Command::Release { .. } => Err(Declined::not_supported(
+                "this gate's barriers open by a pulse and cannot be held from afar yet; hold them at their own controller / 暂不支持常开",
+            )),
+            Command::Reload => self.reload(),
+            Command::RegistryChange { change } => self.change(change, by),
+            Command::RegistrySync { .. } => Err(Declined::not_supported(
+                "the register is not taken over from a server yet; use registry-change, or `menshen registry import` on the gate / 暂不支持整表同步",
+            )),
+        }
+    }
+
+    fn open(&self, lane: &Name, by: &Name, cause: &str) -> Result<String, Declined> {
+        let Some(door) = self.guardroom.door(lane) else {
+            return Err(Declined::not_possible(format!("there is no lane {lane}")));
+        };
+        if door.shadow {
+            return Err(Declined::not_possible(format!(
+                "lane {lane} is in shadow mode and opens nothing / 影子模式不开闸"
+            )));
+        }
+        if door.pulse.asking().is_some() {
+            return self
+                .guardroom
+                .answer(Some(lane), None, true, signer(by))
+                .map_err(Declined::not_possible);
+        }
+        door.barrier
+            .command(cause)
+            .map(|()| {
+                format!(
+                    "lane {lane}: the barrier was asked to open; what became of it is told by the event with this cause: {cause}"
+                )
+            })
+            .map_err(Declined::not_possible)
+    }
+
+    fn reload(&self) -> Result<String, Declined> {
+        let Some(keys) = &self.keys else {
+            return Err(Declined::not_possible(
+                "no keys_file is configured, and nothing else is read again while the gate runs",
+            ));
+        };
+        let ring = keys
+            .read()
+            .map_err(|error| Declined::not_possible(error.to_string()))?;
+        let count = ring.keys().len();
+        self.bridge.enrol(ring);
+        Ok(format!(
+            "the enrolled keys were read again ({count}); the rest of the configuration is read at the next start"
+        ))
+    }
+
+    fn change(&self, change: &RowChange, by: &Name) -> Result<String, Declined> {
+        let change = match change {
+            RowChange::Add { row } => Change::Add {
+                vehicle: Box::new(vehicle(row)),
+            },
+            RowChange::Remove { plate } => Change::Remove {
+                plate: plate.clone(),
+            },
+        };
+        self.books
+            .change(change, &signer(by), Some(&self.bridge))
+            .map(|outcome| {
+                format!(
+                    "register version {}: {} vehicles (before: {})",
+                    outcome.version, outcome.count, outcome.before
+                )
+            })
+            .map_err(Declined::not_possible)
+    }
+}
+
+/// Who it is in the journal.
+fn signer(by: &Name) -> String {
+    format!("key {by}")
+}
+
+fn vehicle(row: &Row) -> Vehicle {
+    Vehicle {
+        owner: row.owner.clone(),
+        building: row.building.clone(),
+        unit: row.unit.clone(),
+        phone: row.phone.clone(),
+        valid_until: row.valid_until,
+        ..Vehicle::new(row.plate.clone())
+    }
+}
+
+/// The file of enrolled keys, looked at now and then: a revoked key must not need a restart.
+pub(crate) struct KeysFile {
+    path: PathBuf,
+    seen: Mutex<Option<(SystemTime, u64)>>,
+}
+
+impl KeysFile {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        let keys = Self {
+            path,
+            seen: Mutex::new(None),
+        };
+        let _ = keys.has_changed();
+        keys
+    }
+
+    pub(crate) fn read(&self) -> Result<KeyRing, KeysError> {
+        read_ring(&self.path)
+    }
+
+    /// Whether it was written since this was last asked.
+    fn has_changed(&self) -> bool {
+        let now = std::fs::metadata(&self.path)
+            .and_then(|data| Ok((data.modified()?, data.len())))
+            .ok();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = now.is_some() && *seen != now;
+        if changed {
+            *seen = now;
+        }
+        changed
+    }
+
+    /// Enrols what stands in the file, if it was written since this was last asked; what cannot
+    /// be read changes nothing and is reported.
+    pub(crate) fn follow(&self, bridge: &BridgeHandle, records: &Records) {
+        if !self.has_changed() {
+            return;
+        }
+        let (code, message) = match self.read() {
+            Ok(ring) => {
+                let count = ring.keys().len();
+                bridge.enrol(ring);
+                (
+                    "keys-changed",
+                    format!("the file of enrolled keys was changed; {count} keys are in it now"),
+                )
+            }
+            Err(error) => (
+                "keys-unreadable",
+                format!(
+                    "the file of enrolled keys was changed and cannot be used; the keys from before stay enrolled: {error}"
+                ),
+            ),
+        };
+        warn!("{message}");
+        records.record(Event::Alarm {
+            code: code.to_owned(),
+            message,
+        });
+    }
+}
