@@ -15,6 +15,8 @@ mod read;
 mod registry;
 mod relay;
 mod run;
+#[cfg(feature = "demo")]
+mod sim;
 
 use std::process::ExitCode;
 
@@ -59,6 +61,9 @@ enum Verb {
     /// A minute of a rendered street, with everything real but the hardware / 演示
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    /// A simulated compound with everything that can fail, every invariant checked / 模拟小区，检验安全规则
+    #[cfg(feature = "demo")]
+    Sim(sim::SimArgs),
     /// Hold a barrier's relay (started by `run`, not by hand)
     #[command(hide = true)]
     RelayGuard,
@@ -77,6 +82,8 @@ fn main() -> ExitCode {
         Verb::Status(args) => answer::status(&args),
         #[cfg(feature = "demo")]
         Verb::Demo(args) => demo::run(&args),
+        #[cfg(feature = "demo")]
+        Verb::Sim(args) => sim::run(&args),
         Verb::RelayGuard => relay::guard(),
         Verb::SafeOff(args) => relay::safe_off(&args),
     };

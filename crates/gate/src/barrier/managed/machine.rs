@@ -87,6 +87,8 @@ pub struct ManagedBarrier {
     pressed: Option<Monotonic>,
     stopped: bool,
     faults: Vec<Fault>,
+    /// Faults of inputs that last, and so cannot be cleared.
+    lasting: Vec<Fault>,
     position: Position,
     ending: bool,
 }
@@ -153,6 +155,7 @@ impl ManagedBarrier {
             pressed: None,
             stopped: false,
             faults: Vec::new(),
+            lasting: Vec::new(),
             position: Position::Unknown,
             ending: false,
         })
@@ -174,6 +177,7 @@ impl ManagedBarrier {
         self.take(now, input, &mut out);
         let blocked = !self.guard_ready || self.stop.unknown();
         self.blocked_since = blocked.then(|| self.blocked_since.unwrap_or(now));
+        self.watch_block(now, &mut out);
         self.watch_limits(now, &mut out);
         self.watch_run(now, &mut out);
         self.watch_button(now, &mut out);
@@ -236,7 +240,7 @@ impl ManagedBarrier {
                 asked,
             } => self.hold(now, cause, origin, asked, out),
             Input::EndHold => self.end_hold(now, false, out),
-            Input::InputsRead => self.presences.were_read(now),
+            Input::InputsRead { silent } => self.presences.were_read(now, &silent),
             Input::LineChanged { line, active } => self.line_changed(now, &line, active, out),
             Input::LineHealth {
                 line,
@@ -495,7 +499,9 @@ impl ManagedBarrier {
         // Without a working button nobody could clear it on site.
         let by_itself = line == Line::GuardButton;
         let fault = Fault::Input { line, fault };
+        self.lasting.retain(|known| *known != fault);
         if faulty {
+            self.lasting.push(fault.clone());
             self.note(fault, out);
         } else if by_itself {
             self.clear(|latched| *latched == fault, out);
@@ -551,6 +557,19 @@ impl ManagedBarrier {
         }
     }
 
+    /// What was going on does not go on by itself when the relay guard or a known STOP comes
+    /// back: no closing at all, and no opening after the freshness.
+    fn watch_block(&mut self, now: Monotonic, out: &mut Actions) {
+        let Some(since) = self.blocked_since else {
+            return;
+        };
+        let old = now.since(since) >= self.profile.freshness;
+        if self.phase == Phase::Down || (old && self.phase != Phase::Resting) {
+            self.fail_current("the relay guard or STOP was not known for too long", out);
+            self.rest(now, out);
+        }
+    }
+
     fn watch_limits(&mut self, now: Monotonic, out: &mut Actions) {
         if !guard!(LimitsContradict => !self.limits_contradict()) {
             self.latch(now, Fault::LimitsContradict, out);
@@ -581,8 +600,12 @@ impl ManagedBarrier {
         if guard!(ClearedOnSite => held) {
             self.pressed = None;
             let contradict = self.limits_contradict();
-            let stays = |fault: &Fault| contradict && *fault == Fault::LimitsContradict;
+            let lasting = mem::take(&mut self.lasting);
+            let stays = |fault: &Fault| {
+                lasting.contains(fault) || (contradict && *fault == Fault::LimitsContradict)
+            };
             self.clear(|fault| !stays(fault), out);
+            self.lasting = lasting;
         }
     }
 

@@ -154,8 +154,11 @@ pub enum Input {
     },
     /// The hold is over; the boom closes by its own rules, if and when it does.
     EndHold,
-    /// All inputs were read just now, changed or not.
-    InputsRead,
+    /// All inputs were read just now, changed or not, but these.
+    InputsRead {
+        /// Inputs that could not be read.
+        silent: Vec<Line>,
+    },
     /// A debounced input became known or changed.
     LineChanged {
         /// Which.

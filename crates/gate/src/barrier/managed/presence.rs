@@ -13,6 +13,8 @@ pub(super) struct Presence {
     pub(super) line: Line,
     level: Option<bool>,
     clear_since: Option<Monotonic>,
+    /// When it was last read.
+    read: Option<Monotonic>,
     /// What is wrong with it now.
     faults: Vec<LineFault>,
     /// It was seen active outside a test.
@@ -31,6 +33,7 @@ impl Presence {
             line,
             level: None,
             clear_since: None,
+            read: None,
             faults: Vec::new(),
             seen_active: false,
             proven: false,
@@ -87,7 +90,6 @@ pub(super) enum TestStep {
 pub(super) struct Presences {
     inputs: Vec<Presence>,
     test: Test,
-    read: Option<Monotonic>,
 }
 
 impl Presences {
@@ -95,7 +97,6 @@ impl Presences {
         Self {
             inputs: lines.map(Presence::new).collect(),
             test: Test::Idle,
-            read: None,
         }
     }
 
@@ -122,16 +123,19 @@ impl Presences {
         }
     }
 
-    pub(super) fn were_read(&mut self, now: Monotonic) {
-        self.read = Some(now);
+    pub(super) fn were_read(&mut self, now: Monotonic, silent: &[Line]) {
+        let read = |input: &&mut Presence| !silent.contains(&input.line);
+        for input in self.inputs.iter_mut().filter(read) {
+            input.read = Some(now);
+        }
     }
 
     /// What happened meanwhile is unknown, and so is whether the detectors kept their supply.
     pub(super) fn distrust(&mut self) {
         self.test = Test::Idle;
-        self.read = None;
         for input in &mut self.inputs {
             input.forget();
+            input.read = None;
             input.seen_active = false;
             input.proven = false;
             input.tested = false;
@@ -159,7 +163,8 @@ impl Presences {
     }
 
     pub(super) fn fresh(&self, now: Monotonic, within: Duration) -> bool {
-        guard!(Fresh => self.read.is_some_and(|at| now.since(at) <= within))
+        let fresh = |input: &Presence| input.read.is_some_and(|at| now.since(at) <= within);
+        guard!(Fresh => self.inputs.iter().all(fresh))
     }
 
     pub(super) fn clear_for(&self, now: Monotonic, time: Duration) -> bool {
@@ -195,6 +200,10 @@ impl Presences {
                     return TestStep::Nothing;
                 }
                 self.test = Test::Released { since: now };
+                // What reacts later is a vehicle, not an answer.
+                for input in &mut self.inputs {
+                    input.tested = input.reacted;
+                }
                 let silent = self.inputs.iter().filter(|input| !input.reacted);
                 TestStep::Release(silent.map(|input| input.line.clone()).collect())
             }
@@ -202,7 +211,6 @@ impl Presences {
                 if !self.occupied() || now.since(since) >= within {
                     self.test = Test::Idle;
                     for input in &mut self.inputs {
-                        input.tested = input.reacted;
                         // Still active: that is no test any more.
                         input.seen_active |= input.level == Some(true);
                     }

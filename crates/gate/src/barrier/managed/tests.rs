@@ -169,7 +169,7 @@ impl World {
             }
             self.follow();
             if self.reads {
-                self.step(Input::InputsRead);
+                self.step(Input::InputsRead { silent: Vec::new() });
             }
             self.step(Input::Tick);
             if self.on.contains(&Output::Open) || self.on.contains(&Output::Close) {
