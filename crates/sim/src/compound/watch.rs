@@ -146,6 +146,8 @@ pub(super) struct Watch {
     /// Since when an expected fault is missing.
     missing_fault: Option<(u64, &'static str)>,
     button_since: Option<u64>,
+    /// How long the button was held last, and when that ended.
+    last_hold: (u64, u64),
     pub(super) violation: Option<Violation>,
     trail: VecDeque<(u64, Mark)>,
     now: u64,
@@ -198,6 +200,7 @@ impl Watch {
             hold_until: None,
             missing_fault: None,
             button_since: None,
+            last_hold: (0, 0),
             violation: None,
             trail: VecDeque::with_capacity(TRAIL),
             now: 0,
@@ -422,7 +425,10 @@ impl Watch {
                 self.hold_until = self.hold_until.filter(|_| !fault.blocks());
             }
             BarrierEvent::FaultCleared { fault } => {
-                let held = self.button_since.map_or(0, |at| now - at);
+                // A daemon that hung hears late of a press that is over.
+                let (length, ended) = self.last_hold;
+                let late = if now < ended + 3000 { length } else { 0 };
+                let held = self.button_since.map_or(late, |at| now - at);
                 let by_itself = matches!(
                     fault,
                     Fault::Input {
@@ -532,6 +538,9 @@ impl Watch {
         let (stop, stop_since) = self.fact(sensors, &Line::Stop);
         let (fire, fire_since) = self.fact(sensors, &Line::Fire);
         let (button, button_since) = self.fact(sensors, &Line::GuardButton);
+        if let Some(since) = self.button_since.filter(|_| !button) {
+            self.last_hold = (now - since, now);
+        }
         self.button_since = button.then_some(button_since);
         self.see_presences(sensors);
         if !self.times.managed && self.on(Output::Open) {
@@ -785,7 +794,8 @@ impl Watch {
     /// told apart (a test, a fault, a gap too short to be noticed) makes the count uncertain.
     fn watch_passing(&mut self, now: u64, facts: Facts<'_>) {
         let presences = || facts.sensors.iter().filter(|sensor| sensor.is_presence());
-        let ails = presences().any(|sensor| sensor.ailment.is_some() || sensor.forgot);
+        let unseen = |s: &Sensor| s.ailment.is_some() || s.forgot || now > s.read + TICK;
+        let ails = presences().any(unseen);
         let after_test = self.pins[3].since + self.times.test_within + 2 * TICK;
         let testing = self.on(Output::Test) || (self.pins[3].since > 0 && now <= after_test);
         let odd = self.fire_at.is_some() || self.hold_until.is_some() || self.stop_seen.is_some();
