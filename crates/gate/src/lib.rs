@@ -2,9 +2,11 @@
 //!
 //! This is the only crate that touches hardware. It knows nothing of plates, registers or
 //! networks: it is asked to open, for a cause that is an opaque id, and tells what became of
-//! it. It has one profile, `pulse`: one volt-free OPEN pulse into the barrier's own
-//! controller, which moves, holds and closes the boom by its own rules. Menshen is no safety
-//! device; the controller's protection against closing on somebody must work without it.
+//! it. The profile `pulse` gives one volt-free OPEN pulse into the barrier's own controller,
+//! which moves, holds and closes the boom by its own rules. The experimental profile `managed`
+//! drives the motor's open, close and stop relays itself; so far it is a state machine and its
+//! relay guard's judgement, which no thread drives yet. Menshen is no safety device; what
+//! protects against closing on somebody must work without it.
 //!
 //! ```text
 //!            daemon                                  │ child process, a pipe between
@@ -17,9 +19,10 @@
 //!
 //! | module | what it is | pure |
 //! |---|---|---|
-//! | [`barrier`] | the state machine: inputs and time in, actions out | yes |
+//! | [`barrier`] | the state machines: inputs and time in, actions out | yes |
 //! | [`line`](mod@line) | raw contacts to trusted levels | yes |
-//! | [`pulse_timer`] | the relay guard's judgement | yes |
+//! | [`pulse_timer`] | the relay guard's judgement of pulses | yes |
+//! | [`motor_timer`] | the relay guard's judgement of motor relays | yes |
 //! | [`protocol`] | what the daemon and its relay guard say to each other | yes |
 //! | [`wiring`] | the configuration of relays and inputs | yes |
 //! | [`relay`] | the ports: simulated, Raspberry Pi, GPIO chip, serial board | no |
@@ -39,12 +42,24 @@
 //! - STOP orders the release in the step that reports it, and nothing is pulsed while it is
 //!   pressed, or wired but not yet known. Its end alone moves nothing.
 //! - Fire pulses in the step that reports it (or when the pulse in progress and the dead time
-//!   are over), and again every `fire_repeat`. No input closes: there is no such output.
+//!   are over), and again every `fire_repeat`. No input closes.
 //! - Two pulses never overlap, and the dead time lies between them.
 //! - A pulse whose release is not confirmed within its bound and margin is a latched fault
 //!   that stops all openings but fire's. Only the guard's button, held 5 s, or a restart
 //!   clears it.
 //! - A level found at the start, or after the relay guard was lost, is no press of a button.
+//!
+//! In the [managed](barrier::managed) profile, on random traces too:
+//! - At most one of open, close and stop is ordered energised at any moment, and the dead time
+//!   lies between two directions. The motor's run is bounded.
+//! - No input closes. The boom comes down by the barrier's own judgement, only while every
+//!   presence input is clear for the clearance time, healthy, read within the freshness, has
+//!   reacted to a test in this cycle and was seen to change since the start.
+//! - Presence, or not knowing, breaks the closing off in the step that reports it; the boom
+//!   opens after the dead time.
+//! - Fire opens from every state but STOP and never closes. STOP releases in its step, and only
+//!   a fresh cause moves the boom afterwards.
+//! - What is latched names its cure and is cleared by the guard's button, held 5 s.
 //!
 //! In the relay guard ([`pulse_timer`], [`relay_guard`]), whatever the daemon does:
 //! - The line is opened inactive. A pulse lasts 200 to 1000 ms whatever was asked.
@@ -67,6 +82,9 @@ pub mod barrier;
 pub mod cause;
 pub mod driver;
 pub mod line;
+pub mod motor_timer;
+#[cfg_attr(not(feature = "mutations"), doc(hidden))]
+pub mod mutation;
 pub mod protocol;
 pub mod pulse_timer;
 pub mod relay;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mutation::guard;
 use crate::time::Monotonic;
 
 /// An input of a barrier.
@@ -19,8 +20,10 @@ use crate::time::Monotonic;
 pub enum Line {
     /// The loop (or radar, or beam) before the boom of the named lane.
     ArrivalLoop(String),
-    /// The loop (or radar, or beam) under the boom.
+    /// The loop (or radar) under the boom.
     SafetyLoop,
+    /// The light beam under the boom.
+    LightBeam,
     /// The guard's OPEN button.
     GuardButton,
     /// The fire alarm's contact.
@@ -36,8 +39,8 @@ pub enum Line {
 /// A text that names no input line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no input line: use arrival_loop:LANE, safety_loop, guard_button, fire, stop, \
-     opened_limit or closed_limit"
+    "`{0}` is no input line: use arrival_loop:LANE, safety_loop, light_beam, guard_button, \
+     fire, stop, opened_limit or closed_limit"
 )]
 pub struct UnknownLine(String);
 
@@ -46,6 +49,7 @@ impl fmt::Display for Line {
         f.write_str(match self {
             Self::ArrivalLoop(lane) => return write!(f, "arrival_loop:{lane}"),
             Self::SafetyLoop => "safety_loop",
+            Self::LightBeam => "light_beam",
             Self::GuardButton => "guard_button",
             Self::Fire => "fire",
             Self::Stop => "stop",
@@ -61,6 +65,7 @@ impl FromStr for Line {
     fn from_str(text: &str) -> Result<Self, UnknownLine> {
         Ok(match text {
             "safety_loop" => Self::SafetyLoop,
+            "light_beam" => Self::LightBeam,
             "guard_button" => Self::GuardButton,
             "fire" => Self::Fire,
             "stop" => Self::Stop,
@@ -96,6 +101,8 @@ pub enum LineFault {
     Stuck,
     /// More than [`CHATTER_CHANGES`] raw changes within one second.
     Chatter,
+    /// Not read for longer than its `missing_after`.
+    Missing,
 }
 
 /// How one input is to be read.
@@ -107,6 +114,9 @@ pub struct DebounceRule {
     pub debounce: Duration,
     /// Active for longer than this is a fault; `None` where long activity is normal.
     pub stuck_after: Option<Duration>,
+    /// Not sampled for longer than this is a fault, and its level is forgotten; `None` where
+    /// samples come only with changes.
+    pub missing_after: Option<Duration>,
 }
 
 /// What a [`Debouncer`] noticed.
@@ -139,6 +149,9 @@ pub struct Debouncer {
     changes: u32,
     chattering: bool,
     stuck: bool,
+    /// When the contact was last sampled, and whether that is too long ago.
+    sampled: Option<Monotonic>,
+    missing: bool,
 }
 
 impl Debouncer {
@@ -152,6 +165,8 @@ impl Debouncer {
             changes: 0,
             chattering: false,
             stuck: false,
+            sampled: None,
+            missing: false,
         }
     }
 
@@ -176,6 +191,7 @@ impl Debouncer {
     /// Takes a sample of the contact (`Some(closed)`), or only the time (`None`).
     pub fn step(&mut self, now: Monotonic, closed: Option<bool>) -> Vec<LineNotice> {
         let mut notices = Vec::new();
+        self.watch_samples(now, closed.is_some(), &mut notices);
         if let Some(closed) = closed {
             self.sample(now, closed != self.rule.normally_closed, &mut notices);
         }
@@ -191,7 +207,7 @@ impl Debouncer {
             notices.push(LineNotice::Healthy(LineFault::Chatter));
         }
         if let (Some((active, since)), Some(limit)) = (self.level, self.rule.stuck_after) {
-            let stuck = active && now.since(since) >= limit;
+            let stuck = !guard!(Stuck => !active || now.since(since) < limit);
             if stuck != self.stuck {
                 self.stuck = stuck;
                 notices.push(if stuck {
@@ -204,6 +220,28 @@ impl Debouncer {
         notices
     }
 
+    /// An input that nobody reads any more is neither active nor at rest.
+    fn watch_samples(&mut self, now: Monotonic, read: bool, notices: &mut Vec<LineNotice>) {
+        let Some(limit) = self.rule.missing_after else {
+            return;
+        };
+        let since = *self.sampled.get_or_insert(now);
+        if read {
+            self.sampled = Some(now);
+        }
+        let missing = !guard!(Missing => read || now.since(since) < limit);
+        if missing == self.missing {
+            return;
+        }
+        self.missing = missing;
+        notices.push(if missing {
+            self.forget();
+            LineNotice::Faulty(LineFault::Missing)
+        } else {
+            LineNotice::Healthy(LineFault::Missing)
+        });
+    }
+
     fn sample(&mut self, now: Monotonic, active: bool, notices: &mut Vec<LineNotice>) {
         match self.raw {
             Some((before, _)) if before == active => return,
@@ -213,7 +251,7 @@ impl Debouncer {
                     self.changes = 0;
                 }
                 self.changes = self.changes.saturating_add(1);
-                if self.changes > CHATTER_CHANGES && !self.chattering {
+                if !guard!(Chatter => self.changes <= CHATTER_CHANGES) && !self.chattering {
                     self.chattering = true;
                     notices.push(LineNotice::Faulty(LineFault::Chatter));
                 }
@@ -234,6 +272,7 @@ mod tests {
         normally_closed: false,
         debounce: Duration::from_millis(30),
         stuck_after: Some(Duration::from_mins(1)),
+        missing_after: None,
     };
 
     fn at(ms: u64) -> Monotonic {
@@ -296,10 +335,32 @@ mod tests {
     }
 
     #[test]
+    fn an_input_that_is_not_read_is_missing_and_must_be_read_anew() {
+        let mut line = Debouncer::new(DebounceRule {
+            missing_after: Some(Duration::from_millis(500)),
+            ..RULE
+        });
+        line.step(at(0), Some(false));
+        assert_eq!(line.step(at(30), Some(false)), [LineNotice::Level(false)]);
+        assert_eq!(line.step(at(529), None), []);
+        assert_eq!(
+            line.step(at(530), None),
+            [LineNotice::Faulty(LineFault::Missing)]
+        );
+        assert_eq!(line.active(), None);
+        assert_eq!(
+            line.step(at(600), Some(false)),
+            [LineNotice::Healthy(LineFault::Missing)]
+        );
+        assert_eq!(line.step(at(630), Some(false)), [LineNotice::Level(false)]);
+    }
+
+    #[test]
     fn names_go_there_and_back() {
         for name in [
             "arrival_loop:entry",
             "safety_loop",
+            "light_beam",
             "guard_button",
             "fire",
             "stop",

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::barrier::{PULSE_MAX, PULSE_MIN};
 use crate::cause::{CauseId, RecentCauses};
+use crate::mutation::guard;
 use crate::protocol::{Command, PulseRefusal, Relay, ReleaseReason, Report};
 use crate::time::Monotonic;
 
@@ -86,7 +87,7 @@ impl PulseTimer {
     fn pulse(&mut self, now: Monotonic, cause: CauseId, relay: Relay, ms: u64) -> Vec<Order> {
         let reason = if self.ending || !matches!(self.state, State::Idle) {
             Some(PulseRefusal::Busy)
-        } else if !self.pulsed.remember(&cause) {
+        } else if !self.may_pulse(&cause) {
             Some(PulseRefusal::Repeated)
         } else {
             None
@@ -100,6 +101,11 @@ impl PulseTimer {
             until: now + length,
         };
         vec![Order::Energise(relay)]
+    }
+
+    fn may_pulse(&mut self, cause: &CauseId) -> bool {
+        let fresh = self.pulsed.remember(cause);
+        guard!(CauseOnce => fresh)
     }
 
     /// The port's answer to [`Order::Energise`].
@@ -161,8 +167,10 @@ impl PulseTimer {
     /// Time has passed.
     pub fn tick(&mut self, now: Monotonic) -> Vec<Order> {
         match &self.state {
-            State::Pulsing { until, .. } if now >= *until => self.release(now, ReleaseReason::Done),
-            State::Pulsing { .. } if now.since(self.heard) >= SILENCE_MAX => {
+            State::Pulsing { until, .. } if !guard!(PulseBound => now < *until) => {
+                self.release(now, ReleaseReason::Done)
+            }
+            State::Pulsing { .. } if !guard!(Silence => now.since(self.heard) < SILENCE_MAX) => {
                 self.release(now, ReleaseReason::Silence)
             }
             State::Releasing { next, .. } if now >= *next => vec![Order::ReleaseAll],
@@ -173,6 +181,9 @@ impl PulseTimer {
     /// The daemon's pipe closed, or somebody told the guard to end: release first.
     pub fn end(&mut self, now: Monotonic) -> Vec<Order> {
         self.ending = true;
+        if !guard!(PipeEnd) {
+            return Vec::new();
+        }
         self.release(now, ReleaseReason::Ending)
     }
 

@@ -677,6 +677,7 @@ fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
         let name = match &input.line {
             Line::ArrivalLoop(_) => continue,
             Line::SafetyLoop => say("闸下地感（只看不动）", "safety loop (only watched)"),
+            Line::LightBeam => say("光电对射（只看不动）", "light beam (only watched)"),
             Line::GuardButton => say("门卫开闸按钮", "guard's OPEN button"),
             Line::Fire => say("消防", "fire alarm"),
             Line::Stop => say("急停", "STOP"),

@@ -18,6 +18,8 @@ mod read;
 mod registry;
 mod relay;
 mod run;
+#[cfg(feature = "demo")]
+mod sim;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -76,6 +78,9 @@ enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// A simulated compound with everything that can fail, every invariant checked / 模拟小区，检验安全规则
+    #[cfg(feature = "demo")]
+    Sim(sim::SimArgs),
     /// Hold a barrier's relay (started by `run`, not by hand)
     #[command(hide = true)]
     RelayGuard,
@@ -106,6 +111,8 @@ fn main() -> ExitCode {
                 Err(e) => outcome::fail(outcome::FOUND_WRONG, e),
             }
         }
+        #[cfg(feature = "demo")]
+        Verb::Sim(args) => sim::run(&args),
         Verb::RelayGuard => relay::guard(),
         Verb::SafeOff(args) => relay::safe_off(&args),
     };

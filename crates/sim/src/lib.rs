@@ -12,6 +12,8 @@
 //!   and the painter of its pictures.
 //! - [`boom`]: a barrier with a controller of its own, as the `pulse` wiring expects it.
 //! - [`picture`]: pictures in memory and as files.
+//! - [`compound`]: a whole compound under a virtual clock, with everything that can fail, around
+//!   the real cores of `gate`, `access` and `bridge`.
 //! - `broker` (feature `broker`): an MQTT broker inside the process, for the demo and for
 //!   tests.
 //!
@@ -27,6 +29,7 @@ pub mod boom;
 #[cfg(feature = "broker")]
 pub mod broker;
 mod canvas;
+pub mod compound;
 pub mod picture;
 pub mod plate;
 pub mod street;

@@ -147,6 +147,8 @@ impl Journal {
         let mut shrunk = Shrunk::default();
         let mut removals = Batch::default();
         let mut damaged = Vec::new();
+        // An undelivered gap event that goes takes its declaration with it.
+        let mut undeclared_from = state.acked.max(self.state.anchor.seq) + 1;
         for (key, stored) in found {
             let Some(seq) = entry_seq(&key) else { continue };
             let payload = record::open(&key, &stored).ok();
@@ -169,6 +171,7 @@ impl Journal {
                 shrunk.delivered += 1;
             } else {
                 shrunk.undelivered += 1;
+                undeclared_from = undeclared_from.min(declared_by(payload).unwrap_or(u64::MAX));
             }
             removals.remove(key);
         }
@@ -181,7 +184,7 @@ impl Journal {
         let mut events = Vec::new();
         if shrunk.undelivered > 0 {
             let gap = Event::Gap {
-                from: state.acked.max(self.state.anchor.seq) + 1,
+                from: undeclared_from,
                 to: state.anchor.seq,
                 why: "the disk budget was used up before they could be delivered".into(),
             };
@@ -198,5 +201,13 @@ impl Journal {
         self.undeclared.dedup();
         self.undeclared.retain(|&(_, to)| to > state.anchor.seq);
         Ok(shrunk)
+    }
+}
+
+/// The first number that an entry declares as gone, if it is a gap event.
+fn declared_by(payload: Option<&[u8]>) -> Option<u64> {
+    match serde_json::from_slice::<Entry>(payload?).ok()?.event {
+        Event::Gap { from, .. } => Some(from),
+        _ => None,
     }
 }

@@ -345,3 +345,31 @@ proptest! {
         run(steps, true)?;
     }
 }
+
+#[test]
+fn a_declaration_that_makes_room_itself_is_made_again() {
+    let (_, mut journal) = filled(200);
+    let all = journal.bytes();
+    let mut next = 1000;
+    let mut stamps = || {
+        next += 1;
+        stamp(next)
+    };
+    journal.shrink(all / 2, &mut stamps).unwrap();
+    journal
+        .append_batch((201..=400).map(stamped).collect())
+        .unwrap();
+    journal.sync().unwrap();
+    journal.shrink(all / 4, &mut stamps).unwrap();
+    journal.sync().unwrap();
+    let kept = journal.entries(1, 1000).unwrap();
+    let mut missing: Vec<u64> = (1..=journal.end().seq).collect();
+    for (seq, bytes) in &kept {
+        missing.retain(|number| number != seq);
+        let entry = serde_json::from_slice::<domain::Entry>(bytes).unwrap();
+        if let Event::Gap { from, to, .. } = entry.event {
+            missing.retain(|number| !(from..=to).contains(number));
+        }
+    }
+    assert_eq!(missing, Vec::<u64>::new());
+}

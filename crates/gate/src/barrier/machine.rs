@@ -1,24 +1,18 @@
 //! The rules of the pulse profile.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
+use super::waiting::{Waiting, WaitingLine};
 use super::{
     Action, Actions, BarrierEvent, CLEAR_HOLD, Fault, Input, Origin, PULSE_MAX, PULSE_MIN,
     Position, PulseProfile, Refusal, RelayReport, WAITING_MAX,
 };
 use crate::cause::{CauseId, RecentCauses};
 use crate::line::{Line, LineFault};
+use crate::mutation::guard;
 use crate::time::Monotonic;
-
-/// An opening that waits for its turn.
-#[derive(Debug)]
-struct Waiting {
-    cause: CauseId,
-    origin: Origin,
-    since: Monotonic,
-}
 
 /// A pulse that was ordered and has not been reported ended.
 #[derive(Debug)]
@@ -42,7 +36,7 @@ pub struct Barrier {
     started: Monotonic,
     /// Every wired line; `None` until its level is known.
     lines: BTreeMap<Line, Option<bool>>,
-    waiting: VecDeque<Waiting>,
+    waiting: WaitingLine,
     /// The request taken into the line in this step.
     newest: Option<CauseId>,
     in_flight: Option<InFlight>,
@@ -78,7 +72,7 @@ impl Barrier {
             profile,
             started: now,
             lines: wired.into_iter().map(|line| (line, None)).collect(),
-            waiting: VecDeque::with_capacity(WAITING_MAX),
+            waiting: WaitingLine::default(),
             newest: None,
             in_flight: None,
             pulsed: RecentCauses::default(),
@@ -163,11 +157,11 @@ impl Barrier {
     }
 
     fn fire_holds(&self) -> bool {
-        self.level(&Line::Fire) == Some(true) && !self.fire_disarmed
+        self.level(&Line::Fire) == Some(true) && guard!(StopStays => !self.fire_disarmed)
     }
 
     fn blocked_by_fault(&self) -> bool {
-        self.faults.iter().any(Fault::blocks)
+        !guard!(FaultBlocks => !self.faults.iter().any(Fault::blocks))
     }
 
     fn own_cause(&mut self, what: &'static str) -> CauseId {
@@ -184,9 +178,9 @@ impl Barrier {
         out: &mut Actions,
     ) {
         let taken = self.pulsed.knows(&cause)
-            || self.waiting.iter().any(|waiting| waiting.cause == cause)
+            || self.waiting.holds(&cause)
             || self.in_flight.as_ref().is_some_and(|f| f.cause == cause);
-        let refusal = if taken {
+        let refusal = if !guard!(CauseOnce => !taken) {
             Some(Refusal::Duplicate)
         } else if self.ending {
             Some(Refusal::ShuttingDown)
@@ -196,7 +190,7 @@ impl Barrier {
             Some(Refusal::FaultLatched)
         } else if self.fire_holds() {
             Some(Refusal::FireHoldsOpen)
-        } else if now.since(asked) > self.profile.freshness {
+        } else if !guard!(Freshness => now.since(asked) <= self.profile.freshness) {
             Some(Refusal::Stale)
         } else {
             None
@@ -205,35 +199,18 @@ impl Barrier {
             out.push(refused(cause, origin, reason));
             return;
         }
-        if self.waiting.len() >= WAITING_MAX && !self.make_room(origin, out) {
-            out.push(refused(cause, origin, Refusal::QueueFull));
-            return;
-        }
         self.newest = Some(cause.clone());
-        self.waiting.push_back(Waiting {
+        let since = now;
+        let opening = Waiting {
             cause,
             origin,
-            since: now,
-        });
-    }
-
-    /// The guard goes before waiting cars: the newest of them gives up its place.
-    fn make_room(&mut self, origin: Origin, out: &mut Actions) -> bool {
-        let newest = self
-            .waiting
-            .iter()
-            .rposition(|waiting| waiting.origin != Origin::Guard);
-        if origin == Origin::Guard
-            && let Some(waiting) = newest.and_then(|at| self.waiting.remove(at))
-        {
-            out.push(refused(waiting.cause, waiting.origin, Refusal::QueueFull));
-            return true;
-        }
-        false
+            since,
+        };
+        out.extend(self.waiting.take_in(opening).map(Action::Report));
     }
 
     fn line_changed(&mut self, now: Monotonic, line: Line, active: bool, out: &mut Actions) {
-        if line == Line::Stop && active {
+        if !guard!(StopReleases => line != Line::Stop || !active) {
             out.push(Action::ReleaseAll);
         }
         let before = self.lines.insert(line.clone(), Some(active)).flatten();
@@ -345,9 +322,8 @@ impl Barrier {
     }
 
     fn refuse_waiting(&mut self, reason: Refusal, out: &mut Actions) {
-        for waiting in mem::take(&mut self.waiting) {
-            out.push(refused(waiting.cause, waiting.origin, reason));
-        }
+        let refused = self.waiting.refuse_all(reason);
+        out.extend(refused.into_iter().map(Action::Report));
     }
 
     fn latch(&mut self, fault: Fault, out: &mut Actions) {
@@ -380,7 +356,7 @@ impl Barrier {
             && self
                 .in_flight
                 .as_ref()
-                .is_some_and(|flight| now >= flight.deadline);
+                .is_some_and(|flight| !guard!(NotReleased => now < flight.deadline));
         if overdue {
             self.in_flight = None;
             self.released = Some(now);
@@ -395,7 +371,7 @@ impl Barrier {
     }
 
     fn watch_limits(&mut self, out: &mut Actions) {
-        if self.limits_contradict() {
+        if !guard!(LimitsContradict => !self.limits_contradict()) {
             self.latch(Fault::LimitsContradict, out);
         } else if !self.lines.contains_key(&Line::GuardButton) {
             self.clear(|fault| *fault == Fault::LimitsContradict, out);
@@ -403,7 +379,8 @@ impl Barrier {
     }
 
     fn watch_button(&mut self, now: Monotonic, out: &mut Actions) {
-        if self.pressed.is_some_and(|at| now.since(at) >= CLEAR_HOLD) {
+        let held = self.pressed.is_some_and(|at| now.since(at) >= CLEAR_HOLD);
+        if guard!(ClearedOnSite => held) {
             self.pressed = None;
             let contradict = self.limits_contradict();
             self.clear(
@@ -419,18 +396,16 @@ impl Barrier {
             * (WAITING_MAX as u32 + 1)
             + self.profile.freshness;
         let (blocked, freshness) = (self.blocked_since, self.profile.freshness);
-        self.waiting.retain(|waiting| {
-            let reason = if blocked.is_some_and(|at| now.since(at.max(waiting.since)) >= freshness)
-            {
-                Refusal::RelayGuardLost
+        let refused = self.waiting.expire(|waiting| {
+            if blocked.is_some_and(|at| now.since(at.max(waiting.since)) >= freshness) {
+                Some(Refusal::RelayGuardLost)
             } else if now.since(waiting.since) >= patience {
-                Refusal::Stale
+                Some(Refusal::Stale)
             } else {
-                return true;
-            };
-            out.push(refused(waiting.cause.clone(), waiting.origin, reason));
-            false
+                None
+            }
         });
+        out.extend(refused.into_iter().map(Action::Report));
     }
 
     fn dispatch(&mut self, now: Monotonic, out: &mut Actions) {
@@ -442,26 +417,21 @@ impl Barrier {
             && !self.stop_active()
             && self.blocked_since.is_none()
             && self.in_flight.is_none();
-        if free && self.fire_holds() {
+        if free && !guard!(FireOpens => !self.fire_holds()) {
             if now >= self.next_fire && rested(self.profile.dead_time) {
                 let cause = self.own_cause("fire");
                 self.pulse(now, cause, Origin::Fire, out);
             }
             return;
         }
-        let next = self
-            .waiting
-            .iter()
-            .position(|waiting| waiting.origin == Origin::Guard)
-            .unwrap_or(0);
-        let gap = match self.waiting.get(next) {
+        let gap = match self.waiting.next() {
             Some(waiting) if waiting.origin == Origin::Guard => self.profile.dead_time,
             _ => self.profile.repeat_gap.max(self.profile.dead_time),
         };
         if free
             && rested(gap)
             && !self.blocked_by_fault()
-            && let Some(waiting) = self.waiting.remove(next)
+            && let Some(waiting) = self.waiting.take_next()
         {
             self.pulse(now, waiting.cause, waiting.origin, out);
         }
@@ -470,7 +440,7 @@ impl Barrier {
     /// Says of a request that did not start in the step that took it in that it waits.
     fn report_waiting(&mut self, out: &mut Actions) {
         if let Some(cause) = self.newest.take()
-            && self.waiting.iter().any(|waiting| waiting.cause == cause)
+            && self.waiting.holds(&cause)
         {
             let waiting = self.waiting.len();
             out.push(Action::Report(BarrierEvent::OpeningWaits {

@@ -1,4 +1,5 @@
-//! The boom's state machine in the `pulse` profile, without a clock and without I/O.
+//! The boom's state machines, without a clock and without I/O: the `pulse` profile here, the
+//! experimental [`managed`] profile beside it. They share the words of this module.
 //!
 //! [`Barrier::step`] takes the time and one [`Input`] and returns [`Action`]s in the order in
 //! which they must happen. The profile has one output, an OPEN pulse into the barrier's own
@@ -17,8 +18,10 @@
 //! from the relay guard), and ends *released* or *failed*; or it is *refused*, with a reason.
 
 mod machine;
+pub mod managed;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::fmt;
 use std::time::Duration;
@@ -122,8 +125,12 @@ pub enum Origin {
     Guard,
     /// A signed command from the committee.
     Command,
+    /// A schedule of the site that holds the boom open. Only the managed profile takes it.
+    Schedule,
     /// The fire alarm. Only the barrier itself uses it.
     Fire,
+    /// Somebody was under the closing boom. Only the managed barrier itself uses it.
+    Presence,
 }
 
 /// What happens to the barrier.
@@ -261,6 +268,8 @@ pub enum Refusal {
     FireHoldsOpen,
     /// The daemon is ending.
     ShuttingDown,
+    /// Only a person or a schedule may hold the boom open.
+    NotForHolding,
 }
 
 impl fmt::Display for Refusal {
@@ -274,6 +283,7 @@ impl fmt::Display for Refusal {
             Self::Stale => "the request is too old to be carried out",
             Self::FireHoldsOpen => "the fire alarm already holds the boom open",
             Self::ShuttingDown => "the daemon is ending",
+            Self::NotForHolding => "only a person or a schedule may hold the boom open",
         })
     }
 }
@@ -286,6 +296,19 @@ pub enum Fault {
     RelayNotReleased,
     /// Both limits are active at once. The position is not trusted; openings go on.
     LimitsContradict,
+    /// The motor ran for its bound without reaching the limit. Managed profile only.
+    MotorOverrun {
+        /// Whether it was closing.
+        closing: bool,
+    },
+    /// The boom moved while nothing was energised. Managed profile only.
+    MovedUnbidden,
+    /// A presence input did not react to its self-test. It does not close until cleared.
+    /// Managed profile only.
+    SelfTestFailed {
+        /// Which.
+        line: Line,
+    },
     /// An input misbehaves. Openings go on.
     Input {
         /// Which.
@@ -298,7 +321,10 @@ pub enum Fault {
 impl Fault {
     /// Whether openings are refused while it is latched.
     pub fn blocks(&self) -> bool {
-        matches!(self, Self::RelayNotReleased)
+        matches!(
+            self,
+            Self::RelayNotReleased | Self::MotorOverrun { .. } | Self::MovedUnbidden
+        )
     }
 
     /// What a person on site does about it.
@@ -312,6 +338,20 @@ impl Fault {
             Self::LimitsContradict => {
                 format!("check the wiring of the opened and closed limits, {then}")
             }
+            Self::MotorOverrun { closing } => format!(
+                "check what keeps the boom from {} (an obstacle, a coupling, the motor's \
+                 supply) and that its limit switch works, {then}",
+                if *closing { "closing" } else { "opening" }
+            ),
+            Self::MovedUnbidden => format!(
+                "check that the OPEN and CLOSE relays drop out (a welded contact drives the \
+                 boom by itself), that the balance spring is whole and nobody lifts the boom, \
+                 {then}"
+            ),
+            Self::SelfTestFailed { line } => format!(
+                "check the wiring of {line}, its detector and its test input: it did not react \
+                 when tested and would not see a car, {then}"
+            ),
             Self::Input {
                 line: Line::GuardButton,
                 ..
@@ -324,6 +364,10 @@ impl Fault {
                 line,
                 fault: LineFault::Chatter,
             } => format!("check the wiring of {line} for a loose contact or noise, {then}"),
+            Self::Input {
+                line,
+                fault: LineFault::Missing,
+            } => format!("check that the board which reads {line} is connected, {then}"),
         }
     }
 }
@@ -390,6 +434,23 @@ pub enum BarrierEvent {
         /// Its level.
         active: bool,
         /// When.
+        at: Monotonic,
+    },
+    /// The boom is held open until the hold is ended or reaches its cap.
+    HoldStarted {
+        /// Why.
+        cause: CauseId,
+        /// Who.
+        origin: Origin,
+    },
+    /// The boom is no longer held open.
+    HoldEnded {
+        /// Whether it reached its cap.
+        capped: bool,
+    },
+    /// More vehicles went under the open boom than openings were given.
+    Tailgated {
+        /// When the one too many came.
         at: Monotonic,
     },
     /// A fault was latched; see [`Fault::cure`].

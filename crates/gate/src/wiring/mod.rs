@@ -82,6 +82,9 @@ impl InputWiring {
             normally_closed: self.normally_closed,
             debounce: self.debounce,
             stuck_after: self.stuck_after,
+            // The relay guard reports contacts only when they change; its beats say that it
+            // still reads them.
+            missing_after: None,
         }
     }
 }
@@ -248,6 +251,7 @@ fn listed(inputs: &InputsConfig) -> impl Iterator<Item = (Line, &LineConfig)> {
         .map(|(lane, config)| (Line::ArrivalLoop(lane.clone()), config));
     let others = [
         (Line::SafetyLoop, &inputs.safety_loop),
+        (Line::LightBeam, &inputs.light_beam),
         (Line::GuardButton, &inputs.guard_button),
         (Line::Fire, &inputs.fire),
         (Line::Stop, &inputs.stop),
@@ -381,7 +385,7 @@ fn input_wiring(
     }
     let stuck_after = typed.stuck_after.or(match line {
         Line::ArrivalLoop(_) => Some(Duration::from_mins(30)),
-        Line::SafetyLoop => Some(Duration::from_mins(10)),
+        Line::SafetyLoop | Line::LightBeam => Some(Duration::from_mins(10)),
         Line::GuardButton => Some(Duration::from_mins(1)),
         Line::Fire | Line::Stop | Line::OpenedLimit | Line::ClosedLimit => None,
     });

@@ -98,7 +98,7 @@ pub struct LineConfig {
     #[serde(default = "default_debounce", with = "humantime_serde")]
     pub debounce: Duration,
     /// Active for longer than this is reported as a stuck input. Default: arrival loop
-    /// 30 min, safety loop 10 min, guard button 1 min, never for the others.
+    /// 30 min, safety loop and light beam 10 min, guard button 1 min, never for the others.
     #[serde(
         default,
         with = "humantime_serde::option",
@@ -130,6 +130,9 @@ pub struct InputsConfig {
     /// The loop under the boom (only watched in the pulse profile).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safety_loop: Option<LineConfig>,
+    /// The light beam under the boom (only watched in the pulse profile).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub light_beam: Option<LineConfig>,
     /// The guard's OPEN button.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard_button: Option<LineConfig>,

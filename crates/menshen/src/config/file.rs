@@ -60,6 +60,7 @@ pub(super) struct BarrierFile {
     #[serde(with = "humantime_serde")]
     pub(super) release_margin: Option<Duration>,
     pub(super) safety_loop: Option<LineConfig>,
+    pub(super) light_beam: Option<LineConfig>,
     pub(super) guard_button: Option<LineConfig>,
     pub(super) fire: Option<LineConfig>,
     pub(super) stop: Option<LineConfig>,

@@ -359,8 +359,8 @@ fn example(key: &str) -> Text {
         "driver" => "driver = \"gpiochip\"",
         "kind" => "kind = \"rtsp\"",
         "host" => "host = \"127.0.0.1\"",
-        "arrival_loop" | "safety_loop" | "guard_button" | "fire" | "stop" | "opened_limit"
-        | "closed_limit" => {
+        "arrival_loop" | "safety_loop" | "light_beam" | "guard_button" | "fire" | "stop"
+        | "opened_limit" | "closed_limit" => {
             return Text::new(
                 format!("例如 {key} = {{ line = 23 }}"),
                 format!("for example {key} = {{ line = 23 }}"),

@@ -523,6 +523,7 @@ fn uncommented_with(lines: &[(Sort, String)], at: usize, instead: &str) -> Strin
     }
     let inputs = [
         "safety_loop",
+        "light_beam",
         "guard_button",
         "fire =",
         "stop =",

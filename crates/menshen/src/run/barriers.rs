@@ -226,6 +226,12 @@ impl Newsroom {
                 info!(barrier = %self.barrier, "the relay's port is held, everything is inactive");
                 self.state("ready");
             }
+            // News of the managed profile, which no thread drives yet.
+            BarrierEvent::HoldStarted { .. }
+            | BarrierEvent::HoldEnded { .. }
+            | BarrierEvent::Tailgated { .. } => {
+                info!(barrier = %self.barrier, event = ?event, "news of the barrier");
+            }
             BarrierEvent::ThreadRestarted { reason } => {
                 let message = format!("barrier {}: its thread began anew: {reason}", self.barrier);
                 self.alarm("barrier-restarted", message);

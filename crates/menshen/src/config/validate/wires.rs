@@ -87,6 +87,7 @@ fn inputs(boom: &Boom) -> InputsConfig {
             .map(|(lane, (_, config))| (lane.clone(), config.clone()))
             .collect(),
         safety_loop: typed.safety_loop.clone(),
+        light_beam: typed.light_beam.clone(),
         guard_button: typed.guard_button.clone(),
         fire: typed.fire.clone(),
         stop: typed.stop.clone(),
@@ -117,6 +118,7 @@ fn wiring(boom: &Boom, relay: &RelayConfig, findings: &mut Findings<'_, '_>) -> 
     alone.extend(
         [
             single(|i, c| i.safety_loop = Some(c), &all.safety_loop),
+            single(|i, c| i.light_beam = Some(c), &all.light_beam),
             single(|i, c| i.guard_button = Some(c), &all.guard_button),
             single(|i, c| i.fire = Some(c), &all.fire),
             single(|i, c| i.stop = Some(c), &all.stop),
