@@ -114,9 +114,18 @@ fn events() -> Vec<Event> {
             change: RegistryChange::Added {
                 plate: plate(),
                 replaced: false,
+                before: None,
+                after: Some(serde_json::json!({ "owner": "王", "building": "3", "unit": "2" })),
             },
             by: "key committee".to_owned(),
             version: 8,
+            why: "moved in".to_owned(),
+        },
+        Event::MarkedOutside {
+            plate: plate(),
+            entered_by: passage(),
+            by: "committee".to_owned(),
+            why: "the space is empty".to_owned(),
         },
         Event::Alarm {
             code: "server-silent".to_owned(),
@@ -155,6 +164,7 @@ fn events() -> Vec<Event> {
             | Event::Barrier { .. }
             | Event::Camera { .. }
             | Event::Registry { .. }
+            | Event::MarkedOutside { .. }
             | Event::Alarm { .. }
             | Event::Command { .. }
             | Event::MessageRefused { .. }
@@ -210,7 +220,7 @@ fn messages() -> Vec<Example> {
         seq: 41,
         head: Digest::of(b"the entry before"),
     };
-    let mut send = |stored: &[u8], seq| {
+    let send = |stored: &[u8], seq| {
         let publication = Publication {
             seq,
             attempt: 1,
@@ -389,7 +399,7 @@ fn every_message_fits_its_schema_and_a_changed_one_does_not() {
         }
         *seen.entry(schema).or_insert(0) += 1;
     }
-    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (14, 7, 3));
+    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (15, 7, 3));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use access::ledger::{Ledger, Limits};
 use access::registry::import::Imported;
 use access::registry::{RegistryView, Vehicle};
 use access::store::{Crash, MemoryStore};
-use bridge::delivery::{Action, Delivery, Input, Start};
+use bridge::delivery::{Action, Confirmation, Delivery, Input, Start};
 use domain::event::{Chain, Digest};
 use domain::{Entry, Event, Monotonic, Outcome, PassageId, PassageRecord};
 use jiff::Timestamp;
@@ -150,7 +150,9 @@ impl Books {
         let imported = Imported {
             vehicles: residents,
             skipped: Vec::new(),
+            warnings: Vec::new(),
             notes: Vec::new(),
+            columns: Vec::new(),
             encoding: "UTF-8",
         };
         if let Some(ledger) = &mut books.ledger
@@ -223,6 +225,7 @@ impl Books {
                     upto: journal.synced(),
                     acked: journal.acknowledged(),
                     seed: now,
+                    confirmation: Confirmation::Broker,
                 };
                 self.delivery = Some(Delivery::new(start));
                 self.connected = false;
