@@ -311,7 +311,7 @@ impl World {
         world
     }
 
-    fn to_server(&mut self, letters: &[Letter]) {
+    fn reach_server(&mut self, letters: &[Letter]) {
         self.wire.seen.extend_from_slice(letters);
         let taken = self
             .clerk
@@ -325,7 +325,7 @@ impl World {
         }
     }
 
-    fn to_gate(&mut self, heard: &Letter) {
+    fn reach_gate(&mut self, heard: &Letter) {
         self.wire.seen.push(heard.clone());
         self.gate.hear(self.now, heard, &mut self.wire);
     }
@@ -333,9 +333,9 @@ impl World {
     /// To whichever end a topic belongs.
     fn send(&mut self, sent: Letter) {
         if sent.topic.ends_with("/ack") || sent.topic.contains("/request/") {
-            self.to_gate(&sent);
+            self.reach_gate(&sent);
         } else {
-            self.to_server(&[sent]);
+            self.reach_server(&[sent]);
         }
     }
 
@@ -343,7 +343,7 @@ impl World {
         self.now = self.now + Duration::from_millis(millis);
         self.gate.step(self.now, Input::Tick, &mut self.wire);
         self.gate.reception.tick(self.now);
-        self.to_server(&[]);
+        self.reach_server(&[]);
     }
 
     fn grew(&mut self) {
@@ -368,10 +368,10 @@ impl World {
                 let count = usize::from(*count);
                 let some = count.min(self.wire.to_server.len());
                 let letters: Vec<_> = self.wire.to_server.drain(..some).collect();
-                self.to_server(&letters);
+                self.reach_server(&letters);
                 for _ in 0..count {
                     if let Some(heard) = self.wire.to_gate.pop_front() {
-                        self.to_gate(&heard);
+                        self.reach_gate(&heard);
                     }
                 }
             }
@@ -415,7 +415,7 @@ impl World {
                     envelope["data"] = serde_json::json!({ "size": 1, "why": "he says so" });
                     sent.payload = envelope.to_string().into_bytes();
                 }
-                self.to_server(&[sent]);
+                self.reach_server(&[sent]);
             }
             Blow::ForgeEntry => self.forge_entry(),
             Blow::ForgeCommand => self.forge_command(),
@@ -447,11 +447,11 @@ impl World {
         let mut signed = Signed::new(&key(ENEMY), Purpose::Acknowledgement, &word).unwrap();
         let topic = format!("menshen/{}/ack", device());
         let payload = serde_json::to_vec(&signed).unwrap();
-        self.to_gate(&letter(topic.clone(), payload));
+        self.reach_gate(&letter(topic.clone(), payload));
         // And with the server's name on it.
         signed.key = key(SERVER).public();
         let payload = serde_json::to_vec(&signed).unwrap();
-        self.to_gate(&letter(topic, payload));
+        self.reach_gate(&letter(topic, payload));
     }
 
     fn forge_entry(&mut self) {
@@ -477,11 +477,11 @@ impl World {
             late_after: Duration::from_secs(10),
         };
         let (topic, payload) = envelope(&self.gate.topics, &signer, &bytes, publication).unwrap();
-        self.to_server(&[letter(topic.clone(), payload.clone())]);
+        self.reach_server(&[letter(topic.clone(), payload.clone())]);
         let gate = key(GATE).public().to_string();
         let enemy = key(ENEMY).public().to_string();
         let text = String::from_utf8(payload).unwrap().replace(&enemy, &gate);
-        self.to_server(&[letter(topic, text.into_bytes())]);
+        self.reach_server(&[letter(topic, text.into_bytes())]);
     }
 
     fn forge_command(&mut self) {
@@ -489,7 +489,7 @@ impl World {
             self.gate.topics.root().to_owned() + "/request/challenge",
             br#"{"transaction":"evil","lane":"in"}"#.to_vec(),
         );
-        self.to_gate(&ask);
+        self.reach_gate(&ask);
         let answer = self
             .wire
             .seen
@@ -512,7 +512,7 @@ impl World {
         for claimed in [ENEMY, GUARD, SERVER, GATE] {
             signed.key = key(claimed).public();
             let payload = serde_json::to_vec(&signed).unwrap();
-            self.to_gate(&letter(topic.clone(), payload));
+            self.reach_gate(&letter(topic.clone(), payload));
         }
     }
 
@@ -605,7 +605,7 @@ fn a_stranger_who_holds_everything_back_is_noticed() {
         for at in 0..world.wire.seen.len() {
             let again = world.wire.seen[at].clone();
             if !again.topic.ends_with("/ack") {
-                world.to_server(&[again]);
+                world.reach_server(&[again]);
             }
         }
         world.wire.to_gate.clear();

@@ -50,7 +50,7 @@ const FAR_LIMIT: f32 = -3.0;
 const SAME_PLACE_LIMIT: f32 = -33.0;
 /// How long a moment is, and how far the same place reaches, in plate widths. A car needs longer
 /// to make room for another one, also where a loaded machine looks only twice a second.
-const MOMENT: Duration = Duration::from_millis(1000);
+const MOMENT: Duration = Duration::from_secs(1);
 const SAME_PLACE: f32 = 0.7;
 /// Movement, in plate widths, that ends standing still.
 const MOVED: f32 = 0.35;

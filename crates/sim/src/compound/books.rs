@@ -39,6 +39,7 @@ pub(super) struct Committee {
 }
 
 /// Everything durable, and the way to the committee.
+#[allow(clippy::struct_excessive_bools)] // independent facts of a simulated world, not a state
 pub(super) struct Books {
     store: Arc<MemoryStore>,
     ledger: Option<Ledger>,

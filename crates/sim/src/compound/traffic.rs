@@ -21,6 +21,7 @@ const VIEW: (f64, f64) = (-14.0, -0.8);
 
 /// A vehicle.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent facts of a simulated world, not a state
 pub(super) struct Car {
     pub(super) id: u64,
     pub(super) plate: PlateNumber,

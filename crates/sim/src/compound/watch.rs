@@ -104,6 +104,7 @@ struct PresenceSeen {
 
 /// Watches one barrier.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent facts of a simulated world, not a state
 pub(super) struct Watch {
     name: &'static str,
     times: Times,
@@ -300,7 +301,7 @@ impl Watch {
 
     fn release(&mut self, now: u64, output: Output, before: Pin, sensors: &[Sensor]) {
         let ran = now - before.since;
-        if output == Output::Close && !self.fact(sensors, &Line::ClosedLimit).0 {
+        if output == Output::Close && !Self::fact(sensors, &Line::ClosedLimit).0 {
             self.reopen_by = Some(now + DEAD + NOTICED);
         }
         if is_direction(output) {
@@ -526,7 +527,7 @@ impl Watch {
         }
     }
 
-    fn fact(&self, sensors: &[Sensor], line: &Line) -> (bool, u64) {
+    fn fact(sensors: &[Sensor], line: &Line) -> (bool, u64) {
         let sensor = sensors.iter().find(|sensor| sensor.line == *line);
         sensor.map_or((false, 0), |sensor| (sensor.active, sensor.since))
     }
@@ -535,9 +536,9 @@ impl Watch {
     pub(super) fn step(&mut self, now: u64, facts: Facts<'_>, report: &mut Report) {
         self.now = now;
         let sensors = facts.sensors;
-        let (stop, stop_since) = self.fact(sensors, &Line::Stop);
-        let (fire, fire_since) = self.fact(sensors, &Line::Fire);
-        let (button, button_since) = self.fact(sensors, &Line::GuardButton);
+        let (stop, stop_since) = Self::fact(sensors, &Line::Stop);
+        let (fire, fire_since) = Self::fact(sensors, &Line::Fire);
+        let (button, button_since) = Self::fact(sensors, &Line::GuardButton);
         if let Some(since) = self.button_since.filter(|_| !button) {
             self.last_hold = (now - since, now);
         }
@@ -601,7 +602,7 @@ impl Watch {
         self.watch_passing(now, facts);
         // Already up, or nothing may move because STOP is not known.
         let unread = |s: &Sensor| s.line == Line::Stop && now > s.read + 2 * TICK;
-        if self.fact(sensors, &Line::OpenedLimit).0 || sensors.iter().any(unread) {
+        if Self::fact(sensors, &Line::OpenedLimit).0 || sensors.iter().any(unread) {
             self.reopen_by = None;
         }
         if self.reopen_by.is_some_and(|by| now > by) {
@@ -729,8 +730,8 @@ impl Watch {
             has(&|f| matches!(f, Fault::Input { line: l, fault: g } if l == line && *g == fault))
         };
         let mut expected: Option<&'static str> = None;
-        let (opened, opened_since) = self.fact(facts.sensors, &Line::OpenedLimit);
-        let (closed, closed_since) = self.fact(facts.sensors, &Line::ClosedLimit);
+        let (opened, opened_since) = Self::fact(facts.sensors, &Line::OpenedLimit);
+        let (closed, closed_since) = Self::fact(facts.sensors, &Line::ClosedLimit);
         let limit = |s: &&Sensor| matches!(s.line, Line::OpenedLimit | Line::ClosedLimit);
         let told = |s: &Sensor| now <= s.read + 2 * TICK && now > s.read_since + NOTICED;
         let told = facts.sensors.iter().filter(limit).all(told);

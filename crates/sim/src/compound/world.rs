@@ -317,6 +317,7 @@ impl World {
         }
     }
 
+    #[allow(clippy::too_many_lines)] // one arm a blow
     fn falls(&mut self, blow: Blow) {
         let which = self.rng.random_range(0..self.sites.len());
         let managed = self.sites.get(which).is_some_and(|site| site.managed);

@@ -80,6 +80,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// One gate.
+#[allow(clippy::struct_excessive_bools)] // independent facts of a simulated world, not a state
 pub(super) struct Site {
     pub(super) name: &'static str,
     lane: Name,

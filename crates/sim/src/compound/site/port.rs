@@ -14,10 +14,7 @@ use crate::compound::report::Report;
 impl Site {
     /// What the relay guard's own clock does since the last step, at its exact times.
     pub(super) fn guard_timers(&mut self, now: u64, around: &mut Surroundings<'_>) {
-        loop {
-            let Some(RelayGuard::Pulse(timer)) = &mut self.guard else {
-                break;
-            };
+        while let Some(RelayGuard::Pulse(timer)) = &mut self.guard {
             let Some(deadline) = timer.deadline().filter(|due| *due <= at(now)) else {
                 break;
             };
