@@ -12,9 +12,9 @@
 //! A [`Recogniser`] belongs to one thread and keeps its buffers. It says what it saw and how
 //! sure it is; whether that is a plate, and whose, is decided later and elsewhere.
 //!
-//! The first look shows the whole frame small. Where it answers faintly, as it does to plates too
-//! small to be sure of, the finder sees that part once more, twice as large: most frames cost one
-//! look, and only doubtful ones cost more.
+//! The first look shows the whole frame small. If nothing in it reads as a plate, the finder sees
+//! the parts to which it answered faintly, as it does to plates too small to be sure of, once
+//! more, twice as large. So a frame with a clear plate costs one look.
 
 mod cells;
 mod rectify;
@@ -43,7 +43,8 @@ pub use text::{LEAST_CONFIDENCE, PlateText, best_text, unconstrained_text};
 pub struct Options {
     /// The finder's probability from which on a cell is a find, 0 to 1.
     pub threshold: f32,
-    /// Parts of a frame with faint answers that are looked at from nearer, at the most.
+    /// Parts of a frame with faint answers that are looked at from nearer, at the most, where the
+    /// first look led to no plate. Each costs as much as the first.
     pub finer_looks: u8,
     /// How often each find is looked at from nearer for better corners, at the most; one look is
     /// enough where the first quad was about right. 0: not at all.
@@ -62,6 +63,20 @@ impl Default for Options {
         }
     }
 }
+
+impl Options {
+    /// For the frames of a lane: one look each. A gate's camera shows plates large, another frame
+    /// comes at once, and an empty street must not cost three times as much as a car.
+    pub fn for_a_lane() -> Self {
+        Self {
+            finer_looks: 0,
+            ..Self::default()
+        }
+    }
+}
+
+/// The finder's probability that a plate is there, 0 to 1, and its quad in the frame's pixels.
+pub type Found = (f32, Quad);
 
 /// What took how long.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -134,53 +149,88 @@ impl Recogniser {
     /// [`ModelError::Run`], if a network fails, which no picture should bring about.
     pub fn recognise(&mut self, frame: &Frame) -> Result<Recognised, ModelError> {
         let start = Instant::now();
-        let found = self.detect(frame)?;
-        let detect = start.elapsed();
-        let mut readings = Vec::with_capacity(found.len());
-        for (score, quad) in found {
-            if let Some(reading) = self.read_quad(frame, quad, score)? {
-                readings.push(reading);
-            }
-        }
-        let timings = Timings {
-            detect,
-            read: start.elapsed().saturating_sub(detect),
+        let (mut found, faint) = self.first_look(frame)?;
+        let mut timings = Timings {
+            detect: start.elapsed(),
+            read: Duration::ZERO,
         };
+        let mut readings = self.read_all(frame, &found, &mut timings)?;
+        let alphabet = self.models.alphabet();
+        let plates = |r: &Reading| best_text(r, alphabet).is_some_and(|t| t.is_plate());
+        if !readings.iter().any(plates) {
+            let (start, before) = (Instant::now(), found.len());
+            self.finer_looks(frame, faint, &mut found)?;
+            timings.detect += start.elapsed();
+            readings.extend(self.read_all(frame, &found[before..], &mut timings)?);
+        }
         Ok(Recognised { readings, timings })
     }
 
-    /// Finds the plates of a frame: probability and quad, the first look's likeliest first.
+    /// Reads every find that can be rectified.
+    fn read_all(
+        &mut self,
+        frame: &Frame,
+        found: &[Found],
+        timings: &mut Timings,
+    ) -> Result<Vec<Reading>, ModelError> {
+        let start = Instant::now();
+        let mut readings = Vec::with_capacity(found.len());
+        for &(score, quad) in found {
+            readings.extend(self.read_quad(frame, quad, score)?);
+        }
+        timings.read += start.elapsed();
+        Ok(readings)
+    }
+
+    /// Finds the plates that one look at the whole frame is sure of, likeliest first.
     ///
     /// # Errors
     /// [`ModelError::Run`].
-    pub fn detect(&mut self, frame: &Frame) -> Result<Vec<(f32, Quad)>, ModelError> {
-        let Options {
-            threshold,
-            finer_looks,
-            ..
-        } = self.options;
+    pub fn detect(&mut self, frame: &Frame) -> Result<Vec<Found>, ModelError> {
+        Ok(self.first_look(frame)?.0)
+    }
+
+    /// One look at the whole frame: the finds it is sure of, with exact corners, and the rough
+    /// ones that finer looks are about.
+    fn first_look(&mut self, frame: &Frame) -> Result<(Vec<Found>, Vec<Found>), ModelError> {
+        let threshold = self.options.threshold;
+        let least = match self.options.finer_looks {
+            0 => threshold,
+            _ => threshold.min(FAINT),
+        };
         let whole = Window::whole(frame.width, frame.height);
-        let seen = self.look(frame, whole, threshold.min(FAINT))?;
+        let seen = self.look(frame, whole, least)?;
         let (sure, faint): (Vec<_>, Vec<_>) =
             seen.into_iter().partition(|(score, _)| *score > threshold);
-        let mut kept = Vec::with_capacity(sure.len());
-        self.keep(frame, sure, &mut kept)?;
+        let mut found = Vec::with_capacity(sure.len());
+        self.keep(frame, sure, &mut found)?;
+        Ok((found, faint))
+    }
+
+    /// Looks from nearer at the places of faint finds, likeliest first, and adds what is there.
+    fn finer_looks(
+        &mut self,
+        frame: &Frame,
+        faint: Vec<Found>,
+        found: &mut Vec<Found>,
+    ) -> Result<(), ModelError> {
+        let whole = Window::whole(frame.width, frame.height);
         let mut looks: Vec<Window> = Vec::new();
         for (_, rough) in faint {
-            if looks.len() >= usize::from(finer_looks) {
+            if looks.len() >= usize::from(self.options.finer_looks) {
                 break;
             }
             let place = rough.centre();
-            let known = kept.iter().any(|(_, k)| rough.overlap(k) > 0.0)
+            let known = found.iter().any(|(_, k)| rough.overlap(k) > 0.0)
                 || looks.iter().any(|look| look.shows_well(place));
             let nearer = whole.around(frame, place);
             if let Some(nearer) = nearer.filter(|_| !known) {
-                let found = self.look(frame, nearer, threshold)?;
-                self.keep(frame, found, &mut kept)?;
+                let there = self.look(frame, nearer, self.options.threshold)?;
+                self.keep(frame, there, found)?;
                 looks.push(nearer);
             }
         }
-        Ok(kept)
+        Ok(())
     }
 
     /// What the finder answers to one window: probability and rough quad in the frame's pixels,
@@ -190,7 +240,7 @@ impl Recogniser {
         frame: &Frame,
         window: Window,
         threshold: f32,
-    ) -> Result<Vec<(f32, Quad)>, ModelError> {
+    ) -> Result<Vec<Found>, ModelError> {
         let finder = self.models.finder();
         let cells = finder.cells;
         let grey = finder.input.padding_grey.unwrap_or_default();
@@ -217,8 +267,8 @@ impl Recogniser {
     fn keep(
         &mut self,
         frame: &Frame,
-        found: Vec<(f32, Quad)>,
-        kept: &mut Vec<(f32, Quad)>,
+        found: Vec<Found>,
+        kept: &mut Vec<Found>,
     ) -> Result<(), ModelError> {
         for (score, rough) in found {
             let Some(quad) = self.settle(frame, rough)? else {

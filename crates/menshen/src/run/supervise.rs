@@ -77,7 +77,7 @@ impl LaneKeeper {
 
     fn once(&self, inbox: &Receiver<Message>) -> Result<(), String> {
         let recogniser =
-            Recogniser::new(&self.models, Options::default()).map_err(|e| e.to_string())?;
+            Recogniser::new(&self.models, Options::for_a_lane()).map_err(|e| e.to_string())?;
         let tracker = Tracker::new(tracker::Settings::default(), self.models.alphabet().clone());
         let mut lane = LaneThread {
             settings: self.settings.clone(),

@@ -340,6 +340,33 @@ fn a_closer_look_brings_rough_corners_to_the_plate() {
 }
 
 #[test]
+fn a_small_plate_is_read_from_nearer_and_a_lane_looks_once() {
+    // The rendered plate in a grey frame, 14 pixels wide in the finder's input.
+    let plate = picture::decode(include_bytes!("../../tests/fixtures/tilted.jpg")).unwrap();
+    let (width, height) = (3400_u32, 1900_u32);
+    let mut rgb = vec![90; width as usize * height as usize * 3];
+    for (y, row) in plate.rgb.chunks_exact(plate.width as usize * 3).enumerate() {
+        let at = ((y + 900) * width as usize + 1600) * 3;
+        rgb[at..at + row.len()].copy_from_slice(row);
+    }
+    let frame = still(Picture { rgb, width, height });
+    let models = Models::embedded().unwrap();
+    let read = |options| {
+        let mut recogniser = Recogniser::new(&models, options).unwrap();
+        let seen = recogniser.recognise(&frame).unwrap();
+        let texts = seen.readings.iter();
+        texts
+            .filter_map(|r| best_text(r, models.alphabet()))
+            .filter(super::PlateText::is_plate)
+            .count()
+    };
+    assert_eq!(
+        (read(Options::default()), read(Options::for_a_lane())),
+        (1, 0)
+    );
+}
+
+#[test]
 fn nothing_is_found_in_frames_without_a_plate_or_of_odd_sizes() {
     let models = Models::embedded().unwrap();
     let mut recogniser = Recogniser::new(&models, Options::default()).unwrap();
