@@ -81,6 +81,33 @@ fn a_list_with_wrong_rows_is_refused_whole_and_each_fault_is_named() {
     assert_eq!(gone.status.code(), Some(1));
 }
 
+/// As the README writes it: reports beside the list, by their bare names.
+#[test]
+fn reports_are_written_into_the_folder_where_one_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("cars.csv"),
+        "车牌,车主\n苏E12345,王芳\n苏E1234O,李伟\n",
+    )
+    .unwrap();
+    let looked = Command::new(env!("CARGO_BIN_EXE_menshen"))
+        .args(["registry", "import", "cars.csv", "--dry-run"])
+        .args(["--report", "found.html", "--report", "marked.xlsx"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = text(&looked.stderr);
+    assert_eq!(looked.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("苏E12340") || said.contains("苏E1234O"),
+        "{said}"
+    );
+    for report in ["found.html", "marked.xlsx"] {
+        let size = std::fs::metadata(folder.path().join(report)).map(|m| m.len());
+        assert!(size.is_ok_and(|bytes| bytes > 500), "{report}: {said}");
+    }
+}
+
 #[test]
 fn nobody_answers_where_no_gate_runs() {
     let folder = tempfile::tempdir().unwrap();

@@ -153,7 +153,11 @@ fn push_field(out: &mut String, field: &str) {
 /// # Errors
 /// What the operating system says.
 pub fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // The parent of a bare file name is "", which cannot be opened.
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let written = (|| {
