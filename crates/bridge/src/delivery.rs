@@ -423,7 +423,10 @@ impl Delivery {
         resumes: Option<u64>,
         actions: &mut Vec<Action>,
     ) {
-        if self.confirmation == Confirmation::Broker || upto < self.acked {
+        // What the server has only grows, so an older word of it, repeated by whoever holds the
+        // broker, says less than what is known: it must not cover up a hole that was named since.
+        let older = upto < self.acked || (upto == self.acked && received < self.received);
+        if self.confirmation == Confirmation::Broker || older {
             return;
         }
         let hole = resumes
@@ -1153,6 +1156,32 @@ mod tests {
             prop_assert!(again as u64 <= 3 * world.last + 10, "{} sent for {}", again, world.last);
             prop_assert!(world.delivery.tried.len() <= AHEAD);
         }
+    }
+
+    /// A genuine old word, repeated by whoever holds the broker, once made the gate forget a hole
+    /// for good, because nothing else was on its way any more.
+    #[test]
+    fn an_old_word_of_the_server_does_not_cover_up_a_hole() {
+        let mut world = FarWorld::new();
+        world.suffer(&Mishap::Grow(15));
+        for _ in 0..5 {
+            world.suffer(&Mishap::Carry(usize::MAX, false));
+        }
+        for seq in 1..=15 {
+            world.suffer(&Mishap::Hear(0, (3..=6).contains(&seq)));
+        }
+        let old = (2, 2, None);
+        let new = (2, 15, Some(7));
+        assert!(world.words.contains(&old) && world.word() == new);
+        for (upto, received, resumes) in [old, new, old] {
+            world.step(Input::Confirmed {
+                upto,
+                received,
+                resumes,
+            });
+        }
+        world.suffer(&Mishap::Wait(5_000));
+        assert_eq!(world.to_broker, [3, 4, 5, 6]);
     }
 
     #[test]
