@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use domain::Words;
 use serde::{Deserialize, Serialize};
 
 /// The `[mqtt]` section.
@@ -69,12 +70,14 @@ const fn default_window() -> u16 {
 
 /// What is wrong with a key of `[mqtt]`, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("mqtt.{key}: {message}")]
+#[error("mqtt.{key}: {}; {}", wrong.english, cure.english)]
 pub struct Problem {
     /// The key below `[mqtt]`.
     pub key: &'static str,
-    /// What is wrong and the cure.
-    pub message: String,
+    /// What is wrong.
+    pub wrong: Words,
+    /// What to do about it.
+    pub cure: Words,
 }
 
 /// Why the password could not be had.
@@ -119,25 +122,40 @@ impl MqttConfig {
     /// Everything that is wrong with it; empty if nothing is. Reads no file.
     pub fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut wrong = |key, message: &str| {
-            problems.push(Problem {
-                key,
-                message: message.to_owned(),
-            });
-        };
+        let mut wrong = |key, wrong, cure| problems.push(Problem { key, wrong, cure });
+        let out_of_bounds = || Words::new("超出范围", "is out of bounds");
+        let empty = || Words::new("是空的", "is empty");
         if self.host.is_empty() || self.host.contains(|c: char| c.is_whitespace() || c == '/') {
             wrong(
                 "host",
-                "give the broker's name or address alone, without scheme, port or path, for example \"127.0.0.1\"",
+                Words::new(
+                    "这不是服务器的名字或地址",
+                    "this is no broker's name or address",
+                ),
+                Words::new(
+                    "只写名字或地址，不带协议、端口和路径，例如 host = \"127.0.0.1\"",
+                    "give the name or address alone, without scheme, port or path, for example host = \"127.0.0.1\"",
+                ),
             );
         } else if !self.insecure_plain && !self.is_loopback() {
             wrong(
                 "host",
-                "the broker is not on this machine and the connection is not encrypted: anybody on the way could read it; use a broker on this machine, or set insecure_plain = true if the network is yours alone",
+                Words::new(
+                    "消息服务器不在本机，而连接没有加密：途中的人都能看到",
+                    "the broker is not on this machine and the connection is not encrypted: anybody on the way could read it",
+                ),
+                Words::new(
+                    "在本机装消息服务器；如果网络只归你们自己用，写 insecure_plain = true",
+                    "use a broker on this machine, or set insecure_plain = true if the network is yours alone",
+                ),
             );
         }
         if self.port == 0 {
-            wrong("port", "0 is no port; brokers usually listen on 1883");
+            wrong(
+                "port",
+                Words::new("0 不是端口", "0 is no port"),
+                Words::new("消息服务器一般用 1883", "brokers usually listen on 1883"),
+            );
         }
         if let Some(id) = &self.client_id
             && (id.is_empty()
@@ -148,19 +166,38 @@ impl MqttConfig {
         {
             wrong(
                 "client_id",
-                "use 1 to 64 letters, digits, '-', '_' or '.', or leave it out",
+                Words::new("不能用作客户端名", "cannot be a client's name"),
+                Words::new(
+                    "用 1 到 64 个字母、数字、'-'、'_' 或 '.'，或删去这一行",
+                    "use 1 to 64 letters, digits, '-', '_' or '.', or leave it out",
+                ),
             );
         }
         if self.user.as_deref() == Some("") {
-            wrong("user", "is empty; leave it out if the broker asks for none");
+            wrong(
+                "user",
+                empty(),
+                Words::new(
+                    "服务器不要用户名时删去这一行",
+                    "leave it out if the broker asks for none",
+                ),
+            );
         }
         match (&self.password_file, &self.password_credential) {
             (Some(_), Some(_)) => wrong(
                 "password_file",
-                "password_file and password_credential are both given; keep one",
+                Words::new(
+                    "password_file 和 password_credential 都写了",
+                    "password_file and password_credential are both given",
+                ),
+                Words::new("只留一个", "keep one"),
             ),
             (None, None) => {}
-            _ if self.user.is_none() => wrong("user", "a password is given without a user; add it"),
+            _ if self.user.is_none() => wrong(
+                "user",
+                Words::new("有密码却没有用户名", "a password is given without a user"),
+                Words::new("写上 user = \"...\"", "add user = \"...\""),
+            ),
             _ => {}
         }
         if let Some(name) = &self.password_credential
@@ -168,7 +205,11 @@ impl MqttConfig {
         {
             wrong(
                 "password_credential",
-                "is the name from LoadCredential=, not a path",
+                Words::new("这不是凭据的名字", "this is no credential's name"),
+                Words::new(
+                    "写 LoadCredential= 里的名字，不是路径",
+                    "write the name from LoadCredential=, not a path",
+                ),
             );
         }
         if self
@@ -176,16 +217,38 @@ impl MqttConfig {
             .as_ref()
             .is_some_and(|file| file.as_os_str().is_empty())
         {
-            wrong("keys_file", "is empty; name the file, or leave it out");
+            wrong(
+                "keys_file",
+                empty(),
+                Words::new(
+                    "写文件的路径，或删去这一行",
+                    "name the file, or leave it out",
+                ),
+            );
         }
         if !(Duration::from_secs(5)..=Duration::from_mins(10)).contains(&self.keep_alive) {
-            wrong("keep_alive", "use \"5s\" to \"10m\"");
+            wrong(
+                "keep_alive",
+                out_of_bounds(),
+                Words::new("写 \"5s\" 到 \"10m\"", "use \"5s\" to \"10m\""),
+            );
         }
         if self.late_after.is_zero() || self.late_after > Duration::from_hours(24) {
-            wrong("late_after", "use more than nothing and at most \"1day\"");
+            wrong(
+                "late_after",
+                out_of_bounds(),
+                Words::new(
+                    "要大于零，最多 \"1day\"",
+                    "use more than nothing and at most \"1day\"",
+                ),
+            );
         }
         if !(1..=256).contains(&self.window) {
-            wrong("window", "use 1 to 256");
+            wrong(
+                "window",
+                out_of_bounds(),
+                Words::new("写 1 到 256", "use 1 to 256"),
+            );
         }
         problems
     }

@@ -13,6 +13,7 @@
 //!   afar, who may, and the words of servers and devices about a journal.
 //! - [`repeats`]: writing down what happens again and again, without being flooded by it.
 //! - [`names`] and [`time`]: names of lanes and barriers, monotonic time.
+//! - [`words`]: sentences for people, in Chinese and in English.
 //!
 //! Invariant: nothing here reads a clock, a file, a socket or a random source. Time, ids and
 //! bytes come in as arguments, so the same input gives the same answer on every machine.
@@ -28,6 +29,7 @@ pub mod repeats;
 pub mod signing;
 pub mod time;
 pub mod verdict;
+pub mod words;
 
 pub use event::{Entry, Event};
 pub use names::Name;
@@ -36,3 +38,4 @@ pub use plate::{PlateKind, PlateNumber};
 pub use reading::{Alphabet, LogProb, Quad, Reading, Sighting, Vehicle};
 pub use time::Monotonic;
 pub use verdict::{Decision, Reason, Verdict};
+pub use words::{Language, Words};

@@ -13,16 +13,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use access::passage::Trigger;
-use domain::Direction;
 use domain::reading::Score;
+use domain::{Direction, Language, Words};
 use gate::line::Line;
 use gate::wiring::{InputWiring, RelayWiring};
 use rustix::fs::{Access, access};
 use serde_json::{Value, json};
 
 use crate::config::{
-    self, Barrier, House, Journald, Lane, Language, Problem, Problems, Severity, Text, Trusted,
-    short,
+    self, Barrier, House, Journald, Lane, Problem, Problems, Severity, Trusted, short,
 };
 
 /// Arguments of `menshen check`.
@@ -137,7 +136,7 @@ fn examine(path: &Path) -> Result<(House, Problems), Problems> {
     Ok((house, problems))
 }
 
-type Finding = (Severity, String, Text, Text);
+type Finding = (Severity, String, Words, Words);
 
 /// What the machine lacks of what the file names.
 fn surroundings(house: &House) -> Vec<Finding> {
@@ -156,10 +155,11 @@ fn surroundings(house: &House) -> Vec<Finding> {
                 ("password_file" | "password_credential", _) => Severity::Error,
                 _ => Severity::Warning,
             };
-            findings.push(foreign(
+            findings.push((
                 severity,
                 format!("{key}.{}", absent.key),
-                &absent.message,
+                absent.wrong,
+                absent.cure,
             ));
         }
         if let Some(file) = &camera.password_file {
@@ -189,7 +189,7 @@ fn surroundings(house: &House) -> Vec<Finding> {
                     Some(_) => "mqtt.password_credential",
                     None => "mqtt.password_file",
                 };
-                findings.push(foreign(Severity::Error, key.to_owned(), &error.to_string()));
+                findings.push(unreadable(key, "消息服务器的密码读不到", &error));
             }
         }
         if let Some(file) = &mqtt.password_file {
@@ -209,11 +209,11 @@ fn surroundings(house: &House) -> Vec<Finding> {
                 findings.push((
                     Severity::Error,
                     "models.folder".to_owned(),
-                    Text::new(
+                    Words::new(
                         format!("{} 里没有 {name}", folder.display()),
                         format!("there is no {name} in {}", folder.display()),
                     ),
-                    Text::new(
+                    Words::new(
                         "写放有模型的文件夹，或删去这一行以使用内置模型",
                         "name the folder that holds the models, or leave it out to use the ones built in",
                     ),
@@ -224,19 +224,18 @@ fn surroundings(house: &House) -> Vec<Finding> {
     findings
 }
 
-/// A message of another crate about something that is not there.
-fn foreign(severity: Severity, key: String, message: &str) -> Finding {
-    let (wrong, cure) = match message.split_once("; ") {
-        Some((wrong, cure)) => (wrong, Text::english(cure)),
-        None => (
-            message,
-            Text::new(
-                "把它准备好，或改正这个键",
-                "put it in place, or correct this key",
-            ),
-        ),
-    };
-    (severity, key, Text::english(wrong), cure)
+/// What could not be read, `chinese` in words and the reason as the system gives it.
+fn unreadable(key: &str, chinese: &str, error: &dyn std::fmt::Display) -> Finding {
+    let message = error.to_string();
+    let (wrong, cure) = message
+        .split_once("; ")
+        .unwrap_or((&message, "put it in place, or correct this key"));
+    (
+        Severity::Error,
+        key.to_owned(),
+        Words::new(format!("{chinese}（{wrong}）"), wrong),
+        Words::new("把它准备好，让程序能读，或改正这个键", cure),
+    )
 }
 
 /// Credentials exist only where systemd starts the program.
@@ -244,13 +243,13 @@ fn credential(key: String, name: &str) -> Finding {
     (
         Severity::Note,
         key,
-        Text::new(
+        Words::new(
             format!("凭据 {name} 只在 systemd 启动时才有，这里无法检查"),
             format!(
                 "the credential {name} is there only when systemd starts menshen; it cannot be checked here"
             ),
         ),
-        Text::new(
+        Words::new(
             format!("在单元里写 LoadCredential={name}:/文件"),
             format!("write LoadCredential={name}:/FILE in the unit"),
         ),
@@ -262,18 +261,18 @@ fn enrolled(file: &Path) -> Vec<Finding> {
     let key = || "mqtt.keys_file".to_owned();
     let ring = match bridge::keys::read_ring(file) {
         Ok(ring) => ring,
-        Err(error) => return vec![foreign(Severity::Error, key(), &error.to_string())],
+        Err(error) => return vec![unreadable(&key(), "登记的密钥不能用", &error)],
     };
     let mut findings = Vec::new();
     if !ring.names_a_server() {
         findings.push((
             Severity::Warning,
             key(),
-            Text::new(
+            Words::new(
                 "没有登记服务器的密钥：消息服务器收下（PUBACK）就算送达，它删除消息时记录会无声消失",
                 "no server's key is enrolled: an event counts as delivered once the broker accepts it (PUBACK), and a broker that deletes messages makes events disappear unnoticed",
             ),
-            Text::new(
+            Words::new(
                 "运行 menshen collect，把它的公钥以 roles = [\"server\"] 登记进去",
                 "run `menshen collect` and enrol its key with roles = [\"server\"]",
             ),
@@ -284,14 +283,14 @@ fn enrolled(file: &Path) -> Vec<Finding> {
         findings.push((
             Severity::Error,
             key(),
-            Text::new(
+            Words::new(
                 format!("{} 不只文件主人能写：谁能写它，谁就能开闸", file.display()),
                 format!(
                     "others than its owner can write {}: whoever can write it can open the gate",
                     file.display()
                 ),
             ),
-            Text::new(
+            Words::new(
                 format!("chmod go-w {}", file.display()),
                 format!("chmod go-w {}", file.display()),
             ),
@@ -307,11 +306,11 @@ fn readable_by_all(key: String, file: &Path) -> Option<Finding> {
         (
             Severity::Warning,
             key,
-            Text::new(
+            Words::new(
                 format!("这台机器上的任何人都能读 {file}"),
                 format!("everybody on this machine can read {file}"),
             ),
-            Text::new(
+            Words::new(
                 format!("chmod 0640 {file}，并让它属于本程序的用户组"),
                 format!("chmod 0640 {file}, and give it to the program's group"),
             ),
@@ -324,11 +323,11 @@ fn relative(key: String, path: &Path) -> Option<Finding> {
         (
             Severity::Warning,
             key,
-            Text::new(
+            Words::new(
                 format!("{} 是相对路径，从哪里启动就从哪里找", path.display()),
                 format!("{} depends on where the program is started", path.display()),
             ),
-            Text::new(
+            Words::new(
                 "写以 / 开头的完整路径",
                 "write the whole path, beginning with /",
             ),
@@ -344,11 +343,11 @@ fn writable(folder: &Path) -> Option<Finding> {
         (
             Severity::Warning,
             "store.folder".to_owned(),
-            Text::new(
+            Words::new(
                 format!("当前用户不能写 {folder}"),
                 format!("the user you are now cannot write to {folder}"),
             ),
-            Text::new(
+            Words::new(
                 "由 systemd 启动时会自动建好；手工运行时写一个自己能写的 folder",
                 "systemd prepares it when it starts menshen; to run by hand, name a folder that you can write to",
             ),
@@ -445,7 +444,7 @@ impl Branch {
 }
 
 fn drawing(house: &House, language: Language) -> String {
-    let say = |zh: &str, en: &str| Text::new(zh, en).in_language(language).to_owned();
+    let say = |zh: &str, en: &str| Words::new(zh, en).in_language(language).to_owned();
     let site = &house.site;
     let mut out = format!(
         "{} {}, {} {}, {}\n",
@@ -476,7 +475,7 @@ fn drawing(house: &House, language: Language) -> String {
 
 /// What is not on the road: broker, store, models, decision, clock, log.
 fn indoors(house: &House, language: Language) -> Vec<Branch> {
-    let say = |zh: &str, en: &str| Text::new(zh, en).in_language(language).to_owned();
+    let say = |zh: &str, en: &str| Words::new(zh, en).in_language(language).to_owned();
     let site = &house.site;
     let mqtt = match &house.mqtt {
         Some(mqtt) => {
@@ -558,7 +557,7 @@ fn indoors(house: &House, language: Language) -> Vec<Branch> {
 }
 
 fn lane_branch(house: &House, lane: &Lane, language: Language) -> Branch {
-    let say = |zh: &str, en: &str| Text::new(zh, en).in_language(language).to_owned();
+    let say = |zh: &str, en: &str| Words::new(zh, en).in_language(language).to_owned();
     let settings = &lane.settings;
     let barrier = house.barrier_of(lane);
     let direction = match settings.direction {
@@ -630,7 +629,7 @@ fn arrival_loop<'b>(barrier: &'b Barrier, lane: &Lane) -> Option<&'b InputWiring
 }
 
 fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
-    let say = |zh: &str, en: &str| Text::new(zh, en).in_language(language).to_owned();
+    let say = |zh: &str, en: &str| Words::new(zh, en).in_language(language).to_owned();
     let level = |active_low: bool| {
         if active_low {
             say("低电平吸合", "energised by a low level")
@@ -698,7 +697,7 @@ fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
 }
 
 fn input_words(barrier: &Barrier, input: &InputWiring, language: Language) -> String {
-    let say = |zh: &str, en: &str| Text::new(zh, en).in_language(language).to_owned();
+    let say = |zh: &str, en: &str| Words::new(zh, en).in_language(language).to_owned();
     let place = match barrier.wiring.relay() {
         RelayWiring::Simulated { .. } => say("模拟", "simulated"),
         RelayWiring::Rppal { .. } => {

@@ -2,19 +2,10 @@
 
 use std::fmt::Write as _;
 
-use domain::{PlateNumber, Reason, Verdict};
-
-/// The same line twice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
-    /// In Chinese.
-    pub chinese: String,
-    /// In English.
-    pub english: String,
-}
+use domain::{PlateNumber, Reason, Verdict, Words};
 
 /// One line that says what was decided, about which plate, why, and by how much it was won.
-pub fn explain(verdict: &Verdict) -> Explanation {
+pub fn explain(verdict: &Verdict) -> Words {
     let plate = verdict.plate.as_ref().map(PlateNumber::dotted);
     let evidence = &verdict.evidence;
     let lead = match (&evidence.registered, &evidence.stranger) {
@@ -45,7 +36,7 @@ pub fn explain(verdict: &Verdict) -> Explanation {
         let _ = write!(chinese, "（{ahead} 比 {behind} 领先 {by:.1}）");
         let _ = write!(english, " ({ahead} leads {behind} by {by:.1} nats)");
     }
-    Explanation { chinese, english }
+    Words::new(chinese, english)
 }
 
 /// Whether the scores say something about the reason.

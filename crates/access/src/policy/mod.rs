@@ -31,7 +31,7 @@ use serde_json::Value;
 
 use crate::registry::{Ranked, RegistryView};
 
-pub use explain::{Explanation, explain};
+pub use explain::explain;
 pub use replay::{ReplayError, replay};
 pub use rules::{Clock, Empty, Occupancy, judge};
 

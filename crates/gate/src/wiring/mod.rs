@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::Words;
 use serde::{Deserialize, Serialize};
 
 pub use typed::{Driver, InputsConfig, Level, LineConfig, Pull, RelayConfig};
@@ -104,17 +105,17 @@ pub struct WiringError {
     /// The key within the barrier's table, for example `inputs.fire.line`.
     pub key: String,
     /// What is wrong with it.
-    pub wrong: String,
+    pub wrong: Words,
     /// What to do about it.
-    pub cure: String,
+    pub cure: Words,
 }
 
 impl WiringError {
-    pub(crate) fn new(key: &str, wrong: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub(crate) fn new(key: &str, wrong: Words, cure: Words) -> Self {
         Self {
             key: key.to_owned(),
-            wrong: wrong.into(),
-            cure: cure.into(),
+            wrong,
+            cure,
         }
     }
 }
@@ -148,8 +149,14 @@ impl Wiring {
                 if !used.insert(input.pin) {
                     return Err(WiringError::new(
                         &key_of(&input.line, "line"),
-                        format!("line {} is already used by this barrier", input.pin),
-                        "give each relay and input a line of its own",
+                        Words::new(
+                            format!("{} 号线在这个道闸里已经用过", input.pin),
+                            format!("line {} is already used by this barrier", input.pin),
+                        ),
+                        Words::new(
+                            "每个继电器和每个输入各用一条线",
+                            "give each relay and input a line of its own",
+                        ),
                     ));
                 }
             }
@@ -285,8 +292,14 @@ fn relay_wiring(typed: &RelayConfig) -> Result<RelayWiring, WiringError> {
         if is_given && !allowed.contains(&key) {
             return Err(WiringError::new(
                 &format!("relay.{key}"),
-                format!("does not belong to driver \"{name}\""),
-                format!("remove it; this driver knows {}", allowed.join(", ")),
+                Words::new(
+                    format!("driver = \"{name}\" 用不到这个键"),
+                    format!("does not belong to driver \"{name}\""),
+                ),
+                Words::new(
+                    format!("删去它；这种驱动认得 {}", allowed.join("、")),
+                    format!("remove it; this driver knows {}", allowed.join(", ")),
+                ),
             ));
         }
     }
@@ -294,8 +307,14 @@ fn relay_wiring(typed: &RelayConfig) -> Result<RelayWiring, WiringError> {
         typed.line.ok_or_else(|| {
             WiringError::new(
                 "relay.line",
-                format!("driver \"{name}\" needs it"),
-                "set it to the line the relay is wired to, for example line = 17",
+                Words::new(
+                    format!("driver = \"{name}\" 必须写这个键"),
+                    format!("driver \"{name}\" needs it"),
+                ),
+                Words::new(
+                    "写继电器接的线号，例如 line = 17",
+                    "set it to the line the relay is wired to, for example line = 17",
+                ),
             )
         })
     };
@@ -322,8 +341,11 @@ fn relay_wiring(typed: &RelayConfig) -> Result<RelayWiring, WiringError> {
             if channel == 0 || channel > 16 {
                 return Err(WiringError::new(
                     "relay.channel",
-                    format!("{channel} is no relay of a board"),
-                    "relays are counted from 1 to 16",
+                    Words::new(
+                        format!("继电器板上没有第 {channel} 路"),
+                        format!("{channel} is no relay of a board"),
+                    ),
+                    Words::new("写 1 到 16", "relays are counted from 1 to 16"),
                 ));
             }
             RelayWiring::Serial {
@@ -344,8 +366,14 @@ fn header_pin(key: &str, pin: u32) -> Result<u8, WiringError> {
         .ok_or_else(|| {
             WiringError::new(
                 key,
-                format!("{pin} is no pin of the header"),
-                format!("use a BCM number from 0 to {HEADER_PIN_MAX}"),
+                Words::new(
+                    format!("排针上没有 {pin} 号引脚"),
+                    format!("{pin} is no pin of the header"),
+                ),
+                Words::new(
+                    format!("写 0 到 {HEADER_PIN_MAX} 的 BCM 编号"),
+                    format!("use a BCM number from 0 to {HEADER_PIN_MAX}"),
+                ),
             )
         })
 }
@@ -358,8 +386,11 @@ fn input_wiring(
     if matches!(relay, RelayWiring::Serial { .. }) {
         return Err(WiringError::new(
             &key_of(&line, "line"),
-            "a serial relay board has no inputs",
-            "remove the input, or use driver \"gpiochip\" or \"rppal\"",
+            Words::new("串口继电器板没有输入", "a serial relay board has no inputs"),
+            Words::new(
+                "删去这个输入，或改用 driver = \"gpiochip\" 或 \"rppal\"",
+                "remove the input, or use driver \"gpiochip\" or \"rppal\"",
+            ),
         ));
     }
     let pin = match (relay, typed.line) {
@@ -371,16 +402,19 @@ fn input_wiring(
         (_, None) => {
             return Err(WiringError::new(
                 &key_of(&line, "line"),
-                "is missing",
-                "set it to the line the contact is wired to, for example line = 23",
+                Words::new("没有写", "is missing"),
+                Words::new(
+                    "写触点接的线号，例如 line = 23",
+                    "set it to the line the contact is wired to, for example line = 23",
+                ),
             ));
         }
     };
     if typed.debounce > DEBOUNCE_MAX {
         return Err(WiringError::new(
             &key_of(&line, "debounce"),
-            "is longer than a second",
-            "use between 10ms and 100ms",
+            Words::new("超过一秒", "is longer than a second"),
+            Words::new("写 \"10ms\" 到 \"100ms\"", "use between 10ms and 100ms"),
         ));
     }
     let stuck_after = typed.stuck_after.or(match line {

@@ -8,12 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bridge::MqttConfig;
-use domain::{Direction, Name};
+use domain::{Direction, Language, Name};
 use gate::wiring::{LineConfig, RelayConfig};
 use serde::{Deserialize, Serialize};
 use vision::source::CameraConfig;
 
-use super::problem::Language;
 use super::read::known_keys;
 use super::size::ByteSize;
 

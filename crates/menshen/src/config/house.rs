@@ -8,14 +8,14 @@ use std::time::Duration;
 use access::Margins;
 use access::passage::Settings;
 use bridge::MqttConfig;
-use domain::Name;
+use domain::{Language, Name};
 use gate::barrier::PulseProfile;
 use gate::wiring::Wiring;
 use jiff::tz::TimeZone;
 use vision::source::CameraConfig;
 
 pub(crate) use super::file::{Journald, Level, Trusted};
-use super::problem::{Language, Problems};
+use super::problem::Problems;
 use super::size::ByteSize;
 
 /// One gate: everything that stands in its file.

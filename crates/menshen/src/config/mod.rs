@@ -26,12 +26,13 @@ mod validate;
 
 use std::path::Path;
 
+use domain::{Language, Words};
 use toml::Spanned;
 use toml::de::DeTable;
 
 use document::Document;
 pub(crate) use house::{Barrier, House, Journald, Lane, Trusted};
-pub(crate) use problem::{Language, Place, Problem, Problems, Severity, Text};
+pub(crate) use problem::{Place, Problem, Problems, Severity};
 pub(crate) use size::ByteSize;
 pub(crate) use validate::short;
 
@@ -48,7 +49,7 @@ pub(crate) fn load(path: &Path) -> Result<House, Problems> {
 /// # Errors
 /// [`Problems`] if it cannot be read or is no UTF-8 text.
 pub(crate) fn text_of(path: &Path) -> Result<String, Problems> {
-    let refused = |wrong: Text, cure: Text| Problems {
+    let refused = |wrong: Words, cure: Words| Problems {
         file: path.display().to_string(),
         language: Language::default(),
         list: vec![Problem {
@@ -61,11 +62,11 @@ pub(crate) fn text_of(path: &Path) -> Result<String, Problems> {
     };
     let bytes = std::fs::read(path).map_err(|error| {
         refused(
-            Text::new(
+            Words::new(
                 format!("无法读取配置文件: {error}"),
                 format!("the configuration cannot be read: {error}"),
             ),
-            Text::new(
+            Words::new(
                 "用 --config 指明文件，并让本程序的用户可以读取它",
                 "name the file with --config, and let the program's user read it",
             ),
@@ -75,11 +76,11 @@ pub(crate) fn text_of(path: &Path) -> Result<String, Problems> {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.split(|byte| *byte == b'\n').count();
         refused(
-            Text::new(
+            Words::new(
                 format!("第 {line} 行不是 UTF-8 文字"),
                 format!("line {line} is not UTF-8 text"),
             ),
-            Text::new(
+            Words::new(
                 "在编辑器里另存为 UTF-8（不是 GBK）",
                 "save it as UTF-8 (not GBK) in your editor",
             ),
@@ -152,17 +153,17 @@ fn syntax(text: &str, mistake: &toml::de::Error) -> Problem {
     let message = mistake.message();
     let wide = line.chars().find(|c| FULL_WIDTH.contains(*c));
     let cure = if message.contains("duplicate") {
-        Text::new(
+        Words::new(
             "同一个键或同一节只能写一次；车道和道闸用双方括号: [[lane]]、[[barrier]]",
             "write a key or table once; lanes and barriers are written with double brackets: [[lane]], [[barrier]]",
         )
     } else if let Some(wide) = wide {
-        Text::new(
+        Words::new(
             format!("这一行有全角符号 {wide}，切换到英文输入法改成半角符号"),
             format!("this line has the full-width sign {wide}; type the ASCII one instead"),
         )
     } else {
-        Text::new(
+        Words::new(
             "每行写 键 = 值，文字放在英文双引号里，表头写 [节] 或 [[节]]；写法见 config/menshen.toml",
             "write key = value on each line, texts in straight double quotes, headings as [table] or [[table]]; see config/menshen.toml",
         )
@@ -171,7 +172,7 @@ fn syntax(text: &str, mistake: &toml::de::Error) -> Problem {
         severity: Severity::Error,
         place: Some(place),
         key: String::new(),
-        wrong: Text::new(
+        wrong: Words::new(
             format!("不符合 TOML 写法: {message}"),
             format!("this is not TOML: {message}"),
         ),

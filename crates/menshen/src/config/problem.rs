@@ -2,49 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use serde::{Deserialize, Serialize};
-
-/// The language in which people on site are spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Language {
-    /// Chinese.
-    #[default]
-    Zh,
-    /// English.
-    En,
-}
-
-/// One sentence in both languages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Text {
-    zh: String,
-    en: String,
-}
-
-impl Text {
-    /// The same thing said in Chinese and in English.
-    pub(crate) fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
-        Self {
-            zh: zh.into(),
-            en: en.into(),
-        }
-    }
-
-    /// A sentence of another crate, which has it in English only.
-    pub(crate) fn english(text: impl Into<String>) -> Self {
-        let en = text.into();
-        Self { zh: en.clone(), en }
-    }
-
-    /// The sentence in `language`.
-    pub(crate) fn in_language(&self, language: Language) -> &str {
-        match language {
-            Language::Zh => &self.zh,
-            Language::En => &self.en,
-        }
-    }
-}
+use domain::{Language, Words};
+use serde::Serialize;
 
 /// How much a problem matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -104,9 +63,9 @@ pub(crate) struct Problem {
     /// counted from 1); empty for mistakes that belong to no key.
     pub(crate) key: String,
     /// What is wrong.
-    pub(crate) wrong: Text,
+    pub(crate) wrong: Words,
     /// What to do about it.
-    pub(crate) cure: Text,
+    pub(crate) cure: Words,
 }
 
 /// Everything that is to be said about one file, in the order of the file.

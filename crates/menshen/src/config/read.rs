@@ -4,12 +4,13 @@
 //! out of the table and tries again, until what is left can be read or nothing more can be
 //! learnt. So the types themselves say which keys exist; there is no second list to keep.
 
+use domain::{Language, Words};
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::document::{Document, Path, Step, remove, seek, value_at};
-use super::problem::{Language, Problem, Problems, Severity, Text};
+use super::problem::{Problem, Problems, Severity};
 
 /// Nobody mends more than this in one go, and a hostile file must come to an end.
 pub(super) const PROBLEMS_MAX: usize = 50;
@@ -31,7 +32,7 @@ impl<'d, 't> Findings<'d, 't> {
     }
 
     /// Notes a problem, unless it only follows from one that was noted before.
-    pub(super) fn add(&mut self, severity: Severity, path: &Path, wrong: Text, cure: Text) {
+    pub(super) fn add(&mut self, severity: Severity, path: &Path, wrong: Words, cure: Words) {
         if self.is_broken(path) || self.list.len() > PROBLEMS_MAX {
             return;
         }
@@ -44,22 +45,16 @@ impl<'d, 't> Findings<'d, 't> {
         });
     }
 
-    pub(super) fn error(&mut self, path: &Path, wrong: Text, cure: Text) {
+    pub(super) fn error(&mut self, path: &Path, wrong: Words, cure: Words) {
         self.add(Severity::Error, path, wrong, cure);
     }
 
-    pub(super) fn warning(&mut self, path: &Path, wrong: Text, cure: Text) {
+    pub(super) fn warning(&mut self, path: &Path, wrong: Words, cure: Words) {
         self.add(Severity::Warning, path, wrong, cure);
     }
 
-    pub(super) fn note(&mut self, path: &Path, wrong: Text, cure: Text) {
+    pub(super) fn note(&mut self, path: &Path, wrong: Words, cure: Words) {
         self.add(Severity::Note, path, wrong, cure);
-    }
-
-    /// An error of another crate, whose message names the cure after a semicolon.
-    pub(super) fn foreign(&mut self, path: &Path, message: &str) {
-        let (wrong, cure) = split(message);
-        self.error(path, wrong, cure);
     }
 
     /// From now on nothing is said about `path` and what lies below it.
@@ -88,17 +83,6 @@ impl<'d, 't> Findings<'d, 't> {
     }
 }
 
-/// A message of another crate as what is wrong and what to do.
-fn split(message: &str) -> (Text, Text) {
-    match message.split_once("; ") {
-        Some((wrong, cure)) => (Text::english(wrong), Text::english(cure)),
-        None => (
-            Text::new("值不对", "the value is wrong"),
-            Text::english(message),
-        ),
-    }
-}
-
 /// Reads `value`, which stands at `path`; `None` if it is too broken to go on with.
 ///
 /// What is returned after a mistake lacks the keys that were refused, and
@@ -122,7 +106,7 @@ pub(super) fn read<T: DeserializeOwned>(
             let missing = at.key(field);
             findings.error(
                 &missing,
-                Text::new(format!("缺少 {field}"), format!("{field} is missing")),
+                Words::new(format!("缺少 {field}"), format!("{field} is missing")),
                 example(field),
             );
             findings.mark_broken(missing);
@@ -192,14 +176,14 @@ pub(super) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
 }
 
 /// What is said about a name that does not exist, given those that do.
-pub(super) fn unknown_name(name: &str, known: &[String]) -> Text {
+pub(super) fn unknown_name(name: &str, known: &[String]) -> Words {
     let all = known.join(", ");
     match nearest(name, known) {
-        Some(near) => Text::new(
+        Some(near) => Words::new(
             format!("是不是 {near}？这里可用: {all}"),
             format!("did you mean {near}? known here: {all}"),
         ),
-        None => Text::new(
+        None => Words::new(
             format!("删去，或改用: {all}"),
             format!("remove it, or use one of: {all}"),
         ),
@@ -214,18 +198,18 @@ fn is_secret(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-pub(super) fn secret_cure() -> Text {
-    Text::new(
+pub(super) fn secret_cure() -> Words {
+    Words::new(
         "把密码单独写进只有本程序能读的文件（权限 0640），并写 password_file = \"/etc/menshen/camera.secret\"；或用 systemd 凭据: password_credential = \"名称\"",
         "put it alone into a file that only this program may read (mode 0640) and write password_file = \"/etc/menshen/camera.secret\", or use a systemd credential: password_credential = \"NAME\"",
     )
 }
 
-fn translate(message: &str, key: &str, found: Option<&DeValue<'_>>) -> (Text, Text) {
+fn translate(message: &str, key: &str, found: Option<&DeValue<'_>>) -> (Words, Words) {
     if let Some((name, known)) = unknown(message, "field") {
         if is_secret(name) {
             return (
-                Text::new(
+                Words::new(
                     format!("没有 {name} 这个键：密码不写在本文件里"),
                     format!("there is no key {name}: passwords do not stand in this file"),
                 ),
@@ -233,11 +217,11 @@ fn translate(message: &str, key: &str, found: Option<&DeValue<'_>>) -> (Text, Te
             );
         }
         return (
-            Text::new(
+            Words::new(
                 format!("没有 {name} 这个键"),
                 format!("there is no key {name}"),
             ),
-            misplaced(name).unwrap_or_else(|| unknown_name(name, &known)),
+            misplaced(name, &known).unwrap_or_else(|| unknown_name(name, &known)),
         );
     }
     if let Some((name, known)) = unknown(message, "variant") {
@@ -245,16 +229,16 @@ fn translate(message: &str, key: &str, found: Option<&DeValue<'_>>) -> (Text, Te
         let all = quoted.join(", ");
         let near = nearest(name, &known);
         return (
-            Text::new(
+            Words::new(
                 format!("不能是 {name:?}"),
                 format!("{name:?} is not possible here"),
             ),
             match near {
-                Some(near) => Text::new(
+                Some(near) => Words::new(
                     format!("是不是 \"{near}\"？可用: {all}"),
                     format!("did you mean \"{near}\"? possible are {all}"),
                 ),
-                None => Text::new(format!("可用: {all}"), format!("use one of {all}")),
+                None => Words::new(format!("可用: {all}"), format!("use one of {all}")),
             },
         );
     }
@@ -266,21 +250,25 @@ fn translate(message: &str, key: &str, found: Option<&DeValue<'_>>) -> (Text, Te
         _ => expected,
     };
     let Some(expected) = expected else {
-        let (wrong, cure) = split(message);
+        // Our own types say what is wrong and, after a semicolon, what to do; others only the
+        // former.
+        let (wrong, cure) = message
+            .split_once("; ")
+            .unwrap_or(("the value is wrong", message));
         if message.contains("a-z, 0-9") {
             return (
-                Text::new("这个名称不能用", wrong.in_language(Language::En)),
-                Text::new(
+                Words::new("这个名称不能用", wrong),
+                Words::new(
                     "用 1 到 32 个小写字母、数字或连字符，例如 \"east-gate\"；名称会成为 MQTT 主题和文件名",
-                    cure.in_language(Language::En),
+                    cure,
                 ),
             );
         }
-        return (wrong, cure);
+        return (Words::new("值不对", wrong), Words::as_it_is(cure));
     };
-    let what = found.map_or_else(|| Text::new("这个值", "this value"), describe);
+    let what = found.map_or_else(|| Words::new("这个值", "this value"), describe);
     (
-        Text::new(
+        Words::new(
             format!("{}不合适", what.in_language(Language::Zh)),
             format!("{} does not fit here", what.in_language(Language::En)),
         ),
@@ -289,56 +277,56 @@ fn translate(message: &str, key: &str, found: Option<&DeValue<'_>>) -> (Text, Te
 }
 
 /// A value by its sort; texts are shown only where they cannot be secrets.
-fn describe(value: &DeValue<'_>) -> Text {
+fn describe(value: &DeValue<'_>) -> Words {
     match value {
         DeValue::String(text) if text.chars().count() <= 16 => {
-            Text::new(format!("文字 {text:?} "), format!("the text {text:?}"))
+            Words::new(format!("文字 {text:?} "), format!("the text {text:?}"))
         }
-        DeValue::String(_) => Text::new("这段文字", "this text"),
+        DeValue::String(_) => Words::new("这段文字", "this text"),
         DeValue::Integer(number) => {
-            Text::new(format!("整数 {number} "), format!("the number {number}"))
+            Words::new(format!("整数 {number} "), format!("the number {number}"))
         }
         DeValue::Float(number) => {
-            Text::new(format!("小数 {number} "), format!("the number {number}"))
+            Words::new(format!("小数 {number} "), format!("the number {number}"))
         }
-        DeValue::Boolean(truth) => Text::new(format!("{truth} "), truth.to_string()),
-        DeValue::Datetime(_) => Text::new("日期", "a date"),
-        DeValue::Array(_) => Text::new("方括号列表", "a list"),
-        DeValue::Table(_) => Text::new("表", "a table"),
+        DeValue::Boolean(truth) => Words::new(format!("{truth} "), truth.to_string()),
+        DeValue::Datetime(_) => Words::new("日期", "a date"),
+        DeValue::Array(_) => Words::new("方括号列表", "a list"),
+        DeValue::Table(_) => Words::new("表", "a table"),
     }
 }
 
 /// What must stand there, with an example.
-fn wanted(expected: &str, key: &str) -> Text {
+fn wanted(expected: &str, key: &str) -> Words {
     let key = if key.is_empty() { "key" } else { key };
     match expected {
-        "a duration" => Text::new(
+        "a duration" => Words::new(
             format!("写成带单位的时长，例如 {key} = \"3s\"（还可用 \"500ms\"、\"10m\"、\"30d\"）"),
             format!(
                 "write a duration with its unit, for example {key} = \"3s\" (or \"500ms\", \"10m\", \"30d\")"
             ),
         ),
-        "a size" => Text::new(
+        "a size" => Words::new(
             format!("写成带单位的大小，例如 {key} = \"2GB\"（还可用 \"512MB\"）"),
             format!("write a size with its unit, for example {key} = \"2GB\" (or \"512MB\")"),
         ),
-        "a boolean" => Text::new(
+        "a boolean" => Words::new(
             format!("写 {key} = true 或 {key} = false，不加引号"),
             format!("write {key} = true or {key} = false, without quotes"),
         ),
-        "u8" | "u16" | "u32" | "u64" | "usize" | "i32" | "i64" => Text::new(
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i32" | "i64" => Words::new(
             format!("写不带引号的非负整数，例如 {key} = 17"),
             format!("write a whole number, 0 or more and without quotes, for example {key} = 17"),
         ),
-        "f32" | "f64" => Text::new(
+        "f32" | "f64" => Words::new(
             format!("写不带引号的数，例如 {key} = 5.0"),
             format!("write a number without quotes, for example {key} = 5.0"),
         ),
-        "a string" | "string" | "path string" => Text::new(
+        "a string" | "string" | "path string" => Words::new(
             format!("写成英文双引号里的文字，例如 {key} = \"...\""),
             format!("write a text in straight double quotes, for example {key} = \"...\""),
         ),
-        _ if expected.starts_with("struct ") || expected == "a map" => Text::new(
+        _ if expected.starts_with("struct ") || expected == "a map" => Words::new(
             format!(
                 "写成花括号里的表，{}",
                 example(key).in_language(Language::Zh)
@@ -348,12 +336,12 @@ fn wanted(expected: &str, key: &str) -> Text {
                 example(key).in_language(Language::En)
             ),
         ),
-        other => Text::english(format!("write {other}")),
+        other => Words::new(format!("写 {other}"), format!("write {other}")),
     }
 }
 
 /// How a key is written that somebody forgot.
-fn example(key: &str) -> Text {
+fn example(key: &str) -> Words {
     let line = match key {
         "relay" => "relay = { driver = \"gpiochip\", line = 17 }",
         "driver" => "driver = \"gpiochip\"",
@@ -361,7 +349,7 @@ fn example(key: &str) -> Text {
         "host" => "host = \"127.0.0.1\"",
         "arrival_loop" | "safety_loop" | "light_beam" | "guard_button" | "fire" | "stop"
         | "opened_limit" | "closed_limit" => {
-            return Text::new(
+            return Words::new(
                 format!("例如 {key} = {{ line = 23 }}"),
                 format!("for example {key} = {{ line = 23 }}"),
             );
@@ -371,22 +359,35 @@ fn example(key: &str) -> Text {
         "store" => "[store]",
         "mqtt" => "[mqtt]",
         _ => {
-            return Text::new(
+            return Words::new(
                 format!("补上 {key} = ...（见 config/menshen.toml）"),
                 format!("add {key} = ... (see config/menshen.toml)"),
             );
         }
     };
-    Text::new(format!("例如 {line}"), format!("for example {line}"))
+    Words::new(format!("例如 {line}"), format!("for example {line}"))
 }
 
-/// Where a key belongs that is right but stands in the wrong table.
-pub(super) fn misplaced(name: &str) -> Option<Text> {
-    let (header, _) = super::file::tables()
+/// Where a key belongs that is right but stands in the wrong table, and what this table knows.
+pub(super) fn misplaced(name: &str, known: &[String]) -> Option<Words> {
+    let headers: Vec<_> = super::file::tables()
         .into_iter()
-        .find(|(_, keys)| keys.iter().any(|key| key == name))?;
-    Some(Text::new(
-        format!("这个键属于 {header}，移到那一节的标题下面"),
-        format!("it belongs below {header}; move it there"),
-    ))
+        .filter(|(_, keys)| keys.iter().any(|key| key == name))
+        .map(|(header, _)| header)
+        .collect();
+    if headers.is_empty() {
+        return None;
+    }
+    let mut words = Words::new(
+        format!("{name} 写在 {} 里，移到那里", headers.join(" 或 ")),
+        format!(
+            "{name} belongs below {}; move it there",
+            headers.join(" or ")
+        ),
+    );
+    if !known.is_empty() {
+        words.chinese += &format!("；这里认得 {}", known.join("、"));
+        words.english += &format!("; here one can write {}", known.join(", "));
+    }
+    Some(words)
 }

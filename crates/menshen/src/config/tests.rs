@@ -178,7 +178,7 @@ folder = "x"
     let shown = wrong(text).in_language(Language::En);
     for cure in [
         "did you mean name?",
-        "it belongs below [[lane]]",
+        "belongs below [[lane]]; move it there",
         "did you mean \"gpiochip\"?",
         "did you mean \"main\"?",
         "did you mean trigger?",
@@ -188,6 +188,43 @@ folder = "x"
         "did you mean store?",
     ] {
         assert!(shown.contains(cure), "{cure} is not in\n{shown}");
+    }
+}
+
+/// Volunteers read Chinese; a cure that is English only is none to them.
+#[test]
+fn what_other_crates_say_is_said_in_chinese_too() {
+    let lanes = [
+        "kind = 'rtsp'",
+        "kind = 'mjpeg'\nurl = 'https://h/'",
+        "kind = 'rtsp'\nurl = 'not an address'\nuser = 'u'",
+        "kind = 'usb'\nfps = 0\ndevice = 'video0'\npath = 'x'",
+        "kind = 'pictures'\nperiod = '1ms'",
+        "kind = 'pipe'\nfrozen_after = '2h'",
+    ];
+    let mqtt = "[mqtt]\nhost = 'a b'\nport = 0\nwindow = 0\npassword_file = 'p'\n\
+                client_id = 'ä'\nkeep_alive = '1s'\nkeys_file = ''\n";
+    let barriers = [
+        "relay = { driver = 'gpiochip' }",
+        "relay = { driver = 'rppal', line = 64 }",
+        "relay = { driver = 'serial', port = '/dev/ttyUSB0', channel = 17 }",
+        "relay = { driver = 'simulated', channel = 1 }",
+        "relay = { driver = 'gpiochip', line = 17 }\nfire = { line = 17, debounce = '3s' }",
+        "relay = { driver = 'gpiochip', line = 17 }\npulse = '1h'",
+    ];
+    for (lane, barrier) in lanes.iter().zip(barriers) {
+        let text = format!(
+            "[site]\nname = 'x'\n{mqtt}[[barrier]]\n{barrier}\n[[lane]]\n[lane.camera]\n{lane}"
+        );
+        for problem in errors(&wrong(&text)) {
+            for words in [&problem.wrong, &problem.cure] {
+                assert!(
+                    words.chinese.chars().any(|c| ('一'..='龥').contains(&c)),
+                    "{}: {words:?}",
+                    problem.key
+                );
+            }
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use domain::Words;
+
+use super::config::Problem;
 use super::netpbm::{Item, Parser, Picture};
 use super::session::{Inbox, Over, Pixels, Stop};
 
@@ -39,37 +42,51 @@ fn find(program: &Path) -> Option<PathBuf> {
         .find(|path| is_program(path))
 }
 
-fn find_or(wanted: Option<&Path>, names: &[&str], cure: &str) -> Result<PathBuf, String> {
-    match wanted {
-        Some(program) => find(program).ok_or_else(|| {
-            format!(
-                "{} is not there or not executable; correct `program`",
-                program.display()
+fn find_or(wanted: Option<&Path>, names: &[&str], package: &str) -> Result<PathBuf, Problem> {
+    let (wrong, cure) = match wanted {
+        Some(program) => {
+            if let Some(found) = find(program) {
+                return Ok(found);
+            }
+            let program = program.display();
+            (
+                Words::new(
+                    format!("{program} 不在那里，或不能执行"),
+                    format!("{program} is not there or not executable"),
+                ),
+                Words::new(
+                    "改正 program，或删去它以使用系统里的程序",
+                    "correct program, or leave it out to use the system's",
+                ),
             )
-        }),
-        None => names
-            .iter()
-            .find_map(|name| find(Path::new(name)))
-            .ok_or_else(|| format!("{} is not installed; {cure}", names.join(" or "))),
-    }
+        }
+        None => {
+            if let Some(found) = names.iter().find_map(|name| find(Path::new(name))) {
+                return Ok(found);
+            }
+            (
+                Words::new(
+                    format!("没有安装 {}", names.join(" 或 ")),
+                    format!("{} is not installed", names.join(" or ")),
+                ),
+                Words::new(
+                    format!("安装它：apt install {package}"),
+                    format!("install it: apt install {package}"),
+                ),
+            )
+        }
+    };
+    Err(Problem::new("program", wrong, cure))
 }
 
 /// The decoder: the one named, or `ffmpeg` on `PATH`.
-pub(super) fn find_ffmpeg(wanted: Option<&Path>) -> Result<PathBuf, String> {
-    find_or(
-        wanted,
-        &["ffmpeg"],
-        "install Debian's package: apt install ffmpeg",
-    )
+pub(super) fn find_ffmpeg(wanted: Option<&Path>) -> Result<PathBuf, Problem> {
+    find_or(wanted, &["ffmpeg"], "ffmpeg")
 }
 
 /// The Raspberry Pi's camera program: the one named, or what `PATH` has.
-pub(super) fn find_rpicam(wanted: Option<&Path>) -> Result<PathBuf, String> {
-    find_or(
-        wanted,
-        &["rpicam-vid", "libcamera-vid"],
-        "install Raspberry Pi OS's package: apt install rpicam-apps",
-    )
+pub(super) fn find_rpicam(wanted: Option<&Path>) -> Result<PathBuf, Problem> {
+    find_or(wanted, &["rpicam-vid", "libcamera-vid"], "rpicam-apps")
 }
 
 /// A running child. Dropping it kills its process group and collects it.

@@ -42,7 +42,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use domain::{Monotonic, Name};
+use domain::{Monotonic, Name, Words};
 use jiff::Timestamp;
 
 pub use config::{CameraConfig, Kind, Problem};
@@ -191,10 +191,17 @@ impl Camera {
                 supervisor.run();
             })
             .map_err(|error| {
-                vec![Problem {
-                    key: "kind",
-                    message: format!("no thread could be started: {error}"),
-                }]
+                vec![Problem::new(
+                    "kind",
+                    Words::new(
+                        format!("不能为摄像机启动线程（{error}）"),
+                        format!("no thread could be started: {error}"),
+                    ),
+                    Words::new(
+                        "关掉别的程序，或放宽 systemd 的 TasksMax",
+                        "stop other programs, or raise TasksMax in the unit",
+                    ),
+                )]
             })?;
         Ok(CameraHandle {
             shared,

@@ -2,32 +2,9 @@
 
 use std::fmt;
 
+use domain::Words;
+
 use super::column::Column;
-
-/// A sentence in both languages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words {
-    /// In Chinese.
-    pub chinese: String,
-    /// In English.
-    pub english: String,
-}
-
-impl Words {
-    /// Both at once.
-    pub fn new(chinese: impl Into<String>, english: impl Into<String>) -> Self {
-        Self {
-            chinese: chinese.into(),
-            english: english.into(),
-        }
-    }
-}
-
-impl fmt::Display for Words {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} / {}", self.english, self.chinese)
-    }
-}
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use domain::{PlateKind, PlateNumber};
+use domain::{PlateKind, PlateNumber, Words};
 use jiff::civil::Date;
 
 use super::column::Column;
 use super::date::{likely_date, parse_date};
 use super::error::FAULTS_NAMED;
-use super::finding::{Finding, Severity, Topic, Words};
+use super::finding::{Finding, Severity, Topic};
 use super::shape::{Odd, is_phone, is_rounded, odd_unit};
 use super::suggest::{Usual, likely_plates};
 use super::table::{Row, Table};

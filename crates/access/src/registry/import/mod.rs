@@ -25,7 +25,7 @@ mod workbook;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use domain::PlateNumber;
+use domain::{PlateNumber, Words};
 use jiff::civil::Date;
 
 use super::Vehicle;
@@ -33,7 +33,7 @@ use super::Vehicle;
 pub use column::{COLUMNS, Column, ORDINARY};
 pub use date::parse_date;
 pub use error::{FAULTS_NAMED, FILE_BYTES, FILE_COLUMNS, FILE_ROWS, ImportError, UNPACKED_BYTES};
-pub use finding::{Finding, Severity, Topic, Words};
+pub use finding::{Finding, Severity, Topic};
 pub use lint::{kind_named, kind_word};
 pub use table::{Format, Row, Table};
 

@@ -1,8 +1,9 @@
 //! A list as rows of cells, whatever kind of file it came from.
 
+use domain::Words;
+
 use super::column::{COLUMNS, Column};
 use super::error::{FILE_ROWS, ImportError};
-use super::finding::Words;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use std::mem;
 use std::time::Duration;
 
+use domain::Words;
+
 use super::motor::{Goal, Motor};
 use super::presence::{Presences, TestStep};
 use super::{Action, Actions, Input, ManagedProfile, Output, Withheld};
@@ -110,8 +112,14 @@ impl ManagedBarrier {
             if !wired.contains(&needed) {
                 return Err(WiringError::new(
                     &format!("inputs.{needed}"),
-                    "is missing; profile \"managed\" needs it",
-                    "wire it, or use profile \"pulse\"",
+                    Words::new(
+                        "没有接；profile = \"managed\" 必须有它",
+                        "is missing; profile \"managed\" needs it",
+                    ),
+                    Words::new(
+                        "接上它，或改用 profile = \"pulse\"",
+                        "wire it, or use profile \"pulse\"",
+                    ),
                 ));
             }
         }
@@ -119,9 +127,15 @@ impl ManagedBarrier {
         if !wired.iter().any(|line| presence(&line)) {
             return Err(WiringError::new(
                 "inputs.safety_loop",
-                "is missing, and so is inputs.light_beam; profile \"managed\" closes on nobody's \
-                 word but theirs",
-                "wire one of them, better both, or use profile \"pulse\"",
+                Words::new(
+                    "没有接，inputs.light_beam 也没有；profile = \"managed\" 只听它们的才落杆",
+                    "is missing, and so is inputs.light_beam; profile \"managed\" closes on \
+                     nobody's word but theirs",
+                ),
+                Words::new(
+                    "至少接上其中一个，最好两个都接，或改用 profile = \"pulse\"",
+                    "wire one of them, better both, or use profile \"pulse\"",
+                ),
             ));
         }
         let line = |line: &Line| Wired {

@@ -33,6 +33,7 @@ mod tests;
 
 use std::time::Duration;
 
+use domain::Words;
 use serde::{Deserialize, Serialize};
 
 pub use machine::ManagedBarrier;
@@ -106,8 +107,14 @@ impl ManagedProfile {
             if value < least || value > most {
                 return Err(WiringError::new(
                     key,
-                    format!("{value:?} is out of bounds"),
-                    format!("use between {least:?} and {most:?}"),
+                    Words::new(
+                        format!("{value:?} 超出范围"),
+                        format!("{value:?} is out of bounds"),
+                    ),
+                    Words::new(
+                        format!("写 {least:?} 到 {most:?}"),
+                        format!("use between {least:?} and {most:?}"),
+                    ),
                 ));
             }
         }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use domain::Words;
+
 use super::super::document::Path;
-use super::super::problem::Text;
 use super::super::read::Findings;
 
 /// A day.
@@ -31,11 +32,11 @@ pub(super) fn within<T: PartialOrd>(
         let (least, most) = (show(&least), show(&most));
         findings.error(
             path,
-            Text::new(
+            Words::new(
                 format!("{} 超出范围", show(&value)),
                 format!("{} is out of bounds", show(&value)),
             ),
-            Text::new(
+            Words::new(
                 format!("写 {least} 到 {most}"),
                 format!("write {least} to {most}"),
             ),

@@ -13,12 +13,13 @@ mod road;
 mod sections;
 mod wires;
 
+use domain::{Language, Words};
 use toml::de::{DeTable, DeValue};
 
 use super::document::{Document, Path};
 use super::file::{ClockFile, LogFile, SECTIONS};
 use super::house::{House, Log};
-use super::problem::{Language, Problems, Text};
+use super::problem::Problems;
 use super::read::{Findings, misplaced, read, secret_cure, unknown_name};
 
 pub(crate) use limits::short;
@@ -69,15 +70,15 @@ fn headings(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) {
         }
         let cure = match value.get_ref() {
             DeValue::Table(_) | DeValue::Array(_) => None,
-            _ => misplaced(name),
+            _ => misplaced(name, &[]),
         };
         let path = Path::section(name);
         let wrong = match &cure {
-            Some(_) => Text::new(
+            Some(_) => Words::new(
                 format!("{name} 不在任何一节里"),
                 format!("{name} stands in no section"),
             ),
-            None => Text::new(
+            None => Words::new(
                 format!("没有 {name} 这一节"),
                 format!("there is no section {name}"),
             ),
@@ -115,7 +116,7 @@ fn secrets_in(value: &DeValue<'_>, path: &Path, findings: &mut Findings<'_, '_>)
             if has_user {
                 findings.error(
                     path,
-                    Text::new(
+                    Words::new(
                         "地址里写了用户名或密码",
                         "a user name or password stands in the address",
                     ),
@@ -132,11 +133,11 @@ fn secrets_in(value: &DeValue<'_>, path: &Path, findings: &mut Findings<'_, '_>)
             {
                 findings.warning(
                     path,
-                    Text::new(
+                    Words::new(
                         "地址的参数里好像有密码，能读本文件的人都能看到它",
                         "the address seems to carry a password; everybody who may read this file sees it",
                     ),
-                    Text::new(
+                    Words::new(
                         "摄像机支持的话改用 user 和 password_file；否则把本文件的权限设为 0640",
                         "use user and password_file if the camera can; otherwise give this file mode 0640",
                     ),

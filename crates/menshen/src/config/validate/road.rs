@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use access::passage::{Settings, Trigger};
-use domain::{Direction, Name};
+use domain::{Direction, Name, Words};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use vision::source::{CameraConfig, Kind};
@@ -11,7 +11,6 @@ use vision::source::{CameraConfig, Kind};
 use super::super::document::{Path, Step, remove};
 use super::super::file::{BarrierFile, LaneFile, Mode, TriggerFile};
 use super::super::house::{Barrier, Lane};
-use super::super::problem::Text;
 use super::super::read::{Findings, nearest, read};
 use super::limits::{DAY, ms, s, span, within};
 use super::wires::{Boom, barrier, shared_lines};
@@ -23,7 +22,7 @@ fn tables<'r, 't>(
     findings: &mut Findings<'_, '_>,
 ) -> Vec<(Path, &'r Spanned<DeValue<'t>>)> {
     let path = Path::section(name);
-    let brackets = Text::new(
+    let brackets = Words::new(
         format!("写成双方括号 [[{name}]]，可以有多个"),
         format!("write it with double brackets, [[{name}]]; there may be several"),
     );
@@ -31,16 +30,16 @@ fn tables<'r, 't>(
         None => {
             findings.error(
                 &path,
-                Text::new(
+                Words::new(
                     format!("一个 [[{name}]] 也没有"),
                     format!("there is no [[{name}]]"),
                 ),
                 match name {
-                    "lane" => Text::new(
+                    "lane" => Words::new(
                         "加上 [[lane]] 和 [lane.camera]，在其中写 kind 和 url",
                         "add [[lane]] and [lane.camera] with kind and url",
                     ),
-                    _ => Text::new(
+                    _ => Words::new(
                         "加上 [[barrier]] 和 relay = { driver = \"gpiochip\", line = 17 }",
                         "add [[barrier]] and relay = { driver = \"gpiochip\", line = 17 }",
                     ),
@@ -57,7 +56,7 @@ fn tables<'r, 't>(
         Some(_) => {
             findings.error(
                 &path,
-                Text::new(
+                Words::new(
                     format!("{name} 不是 [[{name}]] 列表"),
                     format!("{name} is no list of [[{name}]] tables"),
                 ),
@@ -155,11 +154,11 @@ fn distinct<'n>(
     if let Some((other, _)) = others.find(|(_, other)| *other == name) {
         findings.error(
             &path.key("name"),
-            Text::new(
+            Words::new(
                 format!("{other} 已经叫 {name}"),
                 format!("{other} is already called {name}"),
             ),
-            Text::new(
+            Words::new(
                 "给每个写上不同的 name",
                 "give each a name of its own with name = \"...\"",
             ),
@@ -180,8 +179,8 @@ fn lane_tables(
     let Some(camera) = camera else {
         findings.error(
             &camera_path,
-            Text::new("这个车道没有摄像机", "this lane has no camera"),
-            Text::new(
+            Words::new("这个车道没有摄像机", "this lane has no camera"),
+            Words::new(
                 "在它下面加上 [lane.camera]，写 kind = \"rtsp\" 和 url = \"rtsp://摄像机地址/...\"",
                 "add [lane.camera] below it with kind = \"rtsp\" and url = \"rtsp://ADDRESS/...\"",
             ),
@@ -191,7 +190,7 @@ fn lane_tables(
     let camera: Option<CameraConfig> = read(camera, &camera_path, findings);
     if let Some(camera) = &camera {
         for problem in camera.validate() {
-            findings.foreign(&camera_path.key(problem.key), &problem.message);
+            findings.error(&camera_path.key(problem.key), problem.wrong, problem.cure);
         }
     }
     (typed, camera)
@@ -211,11 +210,11 @@ fn settings(path: &Path, typed: &LaneFile, findings: &mut Findings<'_, '_>) -> O
     {
         findings.warning(
             &path.key("name"),
-            Text::new(
+            Words::new(
                 format!("车道 {name} 没写 direction，按入口处理：陌生车出不去"),
                 format!("lane {name} says no direction and is taken for an entry: strangers cannot leave"),
             ),
-            Text::new("出口写 direction = \"exit\"", "write direction = \"exit\" for an exit"),
+            Words::new("出口写 direction = \"exit\"", "write direction = \"exit\" for an exit"),
         );
     }
     let mut settings = Settings::new(name);
@@ -275,11 +274,11 @@ fn trigger(path: &Path, typed: &LaneFile, findings: &mut Findings<'_, '_>) -> Tr
         (Some(TriggerFile::Picture), true) => {
             findings.warning(
                 &path.key("trigger"),
-                Text::new(
+                Words::new(
                     "接了地感却只用画面触发：打印的车牌也能骗开",
                     "an arrival loop is wired but only the picture triggers: a printed plate can fool it",
                 ),
-                Text::new(
+                Words::new(
                     "写 trigger = \"both\" 或删去 trigger",
                     "write trigger = \"both\", or leave trigger out",
                 ),
@@ -290,11 +289,11 @@ fn trigger(path: &Path, typed: &LaneFile, findings: &mut Findings<'_, '_>) -> Tr
             if !findings.is_broken(&loop_path) {
                 findings.error(
                     &path.key("trigger"),
-                    Text::new(
+                    Words::new(
                         "要用地感触发，但没有接地感",
                         "it is triggered by a loop, but no arrival loop is wired",
                     ),
-                    Text::new(
+                    Words::new(
                         "写 arrival_loop = { line = 23 }，或写 trigger = \"picture\"",
                         "add arrival_loop = { line = 23 }, or write trigger = \"picture\"",
                     ),
@@ -305,11 +304,11 @@ fn trigger(path: &Path, typed: &LaneFile, findings: &mut Findings<'_, '_>) -> Tr
         (Some(TriggerFile::Picture) | None, false) => {
             findings.warning(
                 &loop_path,
-                Text::new(
+                Words::new(
                     "只用画面触发：打印的车牌也能骗开",
                     "only the picture triggers: a printed plate can fool it",
                 ),
-                Text::new(
+                Words::new(
                     "加装地感并写 arrival_loop = { line = 23 }",
                     "add an arrival loop and write arrival_loop = { line = 23 }",
                 ),
@@ -334,16 +333,16 @@ fn barrier_of(
             if found.is_none() && all_names_known {
                 findings.error(
                     &key,
-                    Text::new(
+                    Words::new(
                         format!("没有叫 {name} 的道闸"),
                         format!("there is no barrier {name}"),
                     ),
                     match nearest(name.as_str(), &known) {
-                        Some(near) => Text::new(
+                        Some(near) => Words::new(
                             format!("是不是 \"{near}\"？现有: {}", known.join(", ")),
                             format!("did you mean \"{near}\"? there are {}", known.join(", ")),
                         ),
-                        None => Text::new(
+                        None => Words::new(
                             format!("现有道闸: {}", known.join(", ")),
                             format!("the barriers are {}", known.join(", ")),
                         ),
@@ -355,11 +354,11 @@ fn barrier_of(
         None if booms.len() > 1 => {
             findings.error(
                 &key,
-                Text::new(
+                Words::new(
                     "有几个道闸，但没说这个车道开哪个",
                     "there are several barriers, and this lane does not say which it opens",
                 ),
-                Text::new(
+                Words::new(
                     format!(
                         "写 barrier = \"{}\"（现有: {}）",
                         known[0],
@@ -406,11 +405,11 @@ fn same_camera(
         };
         findings.warning(
             &path.dotted(key),
-            Text::new(
+            Words::new(
                 format!("和 {other} 用的是同一台摄像机，两个车道会看到同样的车"),
                 format!("{other} watches the same camera: both lanes will see the same vehicles"),
             ),
-            Text::new(
+            Words::new(
                 "给每个车道自己的摄像机；只有一台时只写一个车道",
                 "give each lane a camera of its own; with one camera, write one lane",
             ),

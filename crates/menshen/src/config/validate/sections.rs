@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use access::Margins;
 use bridge::MqttConfig;
+use domain::Words;
 use domain::reading::Score;
 use jiff::tz::{Offset, TimeZone};
 use toml::de::DeTable;
@@ -11,7 +12,6 @@ use toml::de::DeTable;
 use super::super::document::Path;
 use super::super::file::{DecisionFile, ModelsFile, SiteFile, StoreFile};
 use super::super::house::{Models, Site, Store};
-use super::super::problem::Text;
 use super::super::read::{Findings, read, secret_cure};
 use super::super::size::ByteSize;
 use super::limits::{DAY, s, span, within};
@@ -23,8 +23,8 @@ pub(super) fn site(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Optio
     if typed.name.is_none() {
         findings.error(
             &path.key("name"),
-            Text::new("缺少小区名", "the compound has no name"),
-            Text::new(
+            Words::new("缺少小区名", "the compound has no name"),
+            Words::new(
                 "写上 [site] 和 name = \"east-garden\"（小写字母、数字、连字符；会出现在 MQTT 主题里）",
                 "write [site] and name = \"east-garden\" (a-z, 0-9 and '-'; it becomes part of MQTT topics)",
             ),
@@ -39,11 +39,11 @@ pub(super) fn site(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Optio
         other => TimeZone::get(other).unwrap_or_else(|_| {
             findings.error(
                 &path.key("time_zone"),
-                Text::new(
+                Words::new(
                     format!("系统里没有时区 {other:?}"),
                     format!("the system knows no time zone {other:?}"),
                 ),
-                Text::new(
+                Words::new(
                     "写成 \"Asia/Shanghai\" 这样的名称，或安装 tzdata",
                     "write a name like \"Asia/Shanghai\", or install tzdata",
                 ),
@@ -97,8 +97,8 @@ pub(super) fn store(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Stor
     if store.folder.as_os_str().is_empty() {
         findings.error(
             &path.key("folder"),
-            Text::new("文件夹名是空的", "the folder's name is empty"),
-            Text::new(
+            Words::new("文件夹名是空的", "the folder's name is empty"),
+            Words::new(
                 "删去这一行，或写绝对路径",
                 "leave the line out, or write an absolute path",
             ),
@@ -107,11 +107,11 @@ pub(super) fn store(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Stor
     if store.pictures_for > store.events_for {
         findings.warning(
             &path.key("pictures_for"),
-            Text::new(
+            Words::new(
                 "图片比所属的记录保存得更久",
                 "pictures are kept longer than the events they belong to",
             ),
-            Text::new(
+            Words::new(
                 "pictures_for 不要超过 events_for",
                 "let pictures_for be at most events_for",
             ),
@@ -199,11 +199,11 @@ pub(super) fn margins(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Ma
         if set < default {
             findings.warning(
                 &path.key(key),
-                Text::new(
+                Words::new(
                     "比默认值宽松：陌生车更容易被放行",
                     "laxer than the default: more strangers will be let in",
                 ),
-                Text::new(
+                Words::new(
                     "没有用自己的图片核对过就用默认值",
                     "keep the default unless you have measured this on pictures of your own",
                 ),
@@ -224,11 +224,11 @@ pub(super) fn mqtt(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Optio
     let Some(value) = root.get("mqtt") else {
         findings.note(
             &path,
-            Text::new(
+            Words::new(
                 "没有 [mqtt]：记录只保存在本机，不会送到居委会",
                 "there is no [mqtt]: events stay on this machine and reach no committee",
             ),
-            Text::new(
+            Words::new(
                 "需要上报时写 [mqtt] 和 host = \"127.0.0.1\"",
                 "to deliver them write [mqtt] and host = \"127.0.0.1\"",
             ),
@@ -240,7 +240,7 @@ pub(super) fn mqtt(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Optio
         let host = path.key("host");
         findings.error(
             &host,
-            Text::new(
+            Words::new(
                 "地址里写了用户名或密码",
                 "a user name or password stands in the address",
             ),
@@ -249,16 +249,16 @@ pub(super) fn mqtt(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Optio
         findings.mark_broken(host);
     }
     for problem in mqtt.validate() {
-        findings.foreign(&path.key(problem.key), &problem.message);
+        findings.error(&path.key(problem.key), problem.wrong, problem.cure);
     }
     if mqtt.insecure_plain && !mqtt.is_loopback() {
         findings.warning(
             &path.key("insecure_plain"),
-            Text::new(
+            Words::new(
                 "到服务器的连接没有加密：途中的人能看到车牌和密码",
                 "the connection to the broker is not encrypted: anybody on the way can read plates and passwords",
             ),
-            Text::new(
+            Words::new(
                 "只在完全自有的网络里这样做；更好的办法是在本机运行 mosquitto，由它加密转发",
                 "do so only in a network that is yours alone; better run mosquitto on this machine and let it bridge with TLS",
             ),
@@ -267,11 +267,11 @@ pub(super) fn mqtt(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Optio
     if mqtt.keys_file.is_none() {
         findings.note(
             &path,
-            Text::new(
+            Words::new(
                 "服务器收下（PUBACK）就算送达：丢失或删除消息的服务器会让记录无声消失",
                 "an event counts as delivered once the broker accepts it (PUBACK): a broker that loses or deletes messages makes events disappear unnoticed",
             ),
-            Text::new(
+            Words::new(
                 "运行 menshen collect，并在 keys_file 里登记它的公钥",
                 "run `menshen collect` and enrol its key in keys_file",
             ),

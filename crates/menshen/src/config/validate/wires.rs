@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::Name;
+use domain::{Name, Words};
 use gate::barrier::PulseProfile;
-use gate::wiring::{InputsConfig, LineConfig, RelayConfig, RelayWiring, Wiring, WiringError};
+use gate::wiring::{InputsConfig, LineConfig, RelayConfig, RelayWiring, Wiring};
 
 use super::super::document::Path;
 use super::super::file::BarrierFile;
 use super::super::house::Barrier;
-use super::super::problem::Text;
 use super::super::read::Findings;
 
 /// A barrier on its way into the house.
@@ -38,20 +37,16 @@ pub(super) fn barrier(
         release_margin: typed.release_margin.unwrap_or(default.release_margin),
     };
     if let Err(error) = profile.check() {
-        findings.error(
-            &path.dotted(&error.key),
-            Text::new("超出范围", error.wrong),
-            Text::english(error.cure),
-        );
+        findings.error(&path.dotted(&error.key), error.wrong, error.cure);
     }
     if !boom.used && all_names_known && !findings.any_error() {
         findings.warning(
             &path.key("name"),
-            Text::new(
+            Words::new(
                 format!("没有车道使用道闸 {}", boom.name),
                 format!("no lane opens the barrier {}", boom.name),
             ),
-            Text::new(
+            Words::new(
                 format!("在车道里写 barrier = \"{}\"，或删去这个道闸", boom.name),
                 format!("write barrier = \"{}\" in a lane, or remove it", boom.name),
             ),
@@ -60,8 +55,8 @@ pub(super) fn barrier(
     let Some(relay) = &typed.relay else {
         findings.error(
             &path.key("relay"),
-            Text::new("没写继电器接在哪里", "it does not say where the relay is"),
-            Text::new(
+            Words::new("没写继电器接在哪里", "it does not say where the relay is"),
+            Words::new(
                 "写 relay = { driver = \"gpiochip\", line = 17 }，试用时写 relay = { driver = \"simulated\" }",
                 "write relay = { driver = \"gpiochip\", line = 17 }, or for a trial relay = { driver = \"simulated\" }",
             ),
@@ -143,22 +138,21 @@ fn wiring(boom: &Boom, relay: &RelayConfig, findings: &mut Findings<'_, '_>) -> 
         }
     }
     for error in errors {
-        let path = wire_path(boom, &error);
-        findings.error(&path, Text::english(error.wrong), Text::english(error.cure));
+        let path = wire_path(boom, &error.key);
+        findings.error(&path, error.wrong, error.cure);
     }
     None
 }
 
 /// Where the key of a wiring error stands in this file.
-fn wire_path(boom: &Boom, error: &WiringError) -> Path {
-    if let Some(rest) = error.key.strip_prefix("inputs.arrival_loop.") {
+fn wire_path(boom: &Boom, key: &str) -> Path {
+    if let Some(rest) = key.strip_prefix("inputs.arrival_loop.") {
         let (lane, key) = rest.split_once('.').unwrap_or((rest, "line"));
         if let Some((path, _)) = boom.loops.get(lane) {
             return path.dotted(key);
         }
     }
-    let key = error.key.strip_prefix("inputs.").unwrap_or(&error.key);
-    boom.path.dotted(key)
+    boom.path.dotted(key.strip_prefix("inputs.").unwrap_or(key))
 }
 
 /// What an electrician should hear about a wiring that is right as such.
@@ -167,22 +161,22 @@ fn advise(boom: &Boom, wiring: &Wiring, findings: &mut Findings<'_, '_>) {
     match wiring.relay() {
         RelayWiring::Simulated { .. } if boom.enforced => findings.warning(
             &relay.key("driver"),
-            Text::new(
+            Words::new(
                 "继电器是模拟的：道闸不会动",
                 "the relay is simulated: no boom will move",
             ),
-            Text::new(
+            Words::new(
                 "试用时在车道里写 mode = \"shadow\"；正式使用时写真实的 driver",
                 "for a trial write mode = \"shadow\" in the lane; for real use name a real driver",
             ),
         ),
         RelayWiring::Rppal { .. } | RelayWiring::Gpiochip { .. } => findings.note(
             &relay,
-            Text::new(
+            Words::new(
                 "树莓派上，程序意外终止后引脚会保持原来的电平",
                 "on a Raspberry Pi a pin keeps its level after a program has died",
             ),
-            Text::new(
+            Words::new(
                 "在 /boot/firmware/config.txt 里加 dtparam=strict_gpiod，并用随附的 systemd 单元启动",
                 "add dtparam=strict_gpiod to /boot/firmware/config.txt and start menshen with its systemd unit",
             ),
@@ -192,11 +186,11 @@ fn advise(boom: &Boom, wiring: &Wiring, findings: &mut Findings<'_, '_>) {
     if boom.typed.guard_button.is_none() {
         findings.note(
             &boom.path.key("guard_button"),
-            Text::new(
+            Words::new(
                 "没有接门卫按钮：看不清的车只能用 menshen answer 答复",
                 "no guard's button is wired: questions can only be answered with menshen answer",
             ),
-            Text::new(
+            Words::new(
                 "接上按钮并写 guard_button = { line = 24 }",
                 "wire one and write guard_button = { line = 24 }",
             ),
@@ -206,11 +200,11 @@ fn advise(boom: &Boom, wiring: &Wiring, findings: &mut Findings<'_, '_>) {
         if input.as_ref().is_some_and(|input| !input.normally_closed) {
             findings.warning(
                 &boom.path.key(key),
-                Text::new(
+                Words::new(
                     "常开触点：断线不会被发现",
                     "a normally-open contact: a broken wire goes unnoticed",
                 ),
-                Text::new(
+                Words::new(
                     "改接常闭触点并写 normally_closed = true",
                     "wire a normally-closed contact and write normally_closed = true",
                 ),
@@ -248,20 +242,15 @@ pub(super) fn shared_lines(booms: &[Boom], barriers: &[Barrier], findings: &mut 
             (input.pin, format!("inputs.{key}.line"))
         }));
         for (line, key) in wires {
-            let error = WiringError {
-                key,
-                wrong: String::new(),
-                cure: String::new(),
-            };
-            let path = wire_path(boom, &error);
+            let path = wire_path(boom, &key);
             if let Some(other) = used.insert((port.clone(), line), path.to_string()) {
                 findings.error(
                     &path,
-                    Text::new(
+                    Words::new(
                         format!("{port} 的 {line} 已被 {other} 占用"),
                         format!("{port} {line} is already used by {other}"),
                     ),
-                    Text::new(
+                    Words::new(
                         "每个继电器和输入用自己的一路",
                         "give each relay and input a line of its own",
                     ),
