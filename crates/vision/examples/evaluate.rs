@@ -211,6 +211,9 @@ fn run() -> Result<(), Box<dyn Error>> {
             }
             let (grammar, plain) = texts(reading, &models, 0.0);
             let (g, p) = (grammar == *label, plain == *label);
+            if list && !g {
+                println!("misread {} {label} {grammar}", get("path"));
+            }
             let colour = match get("colour") {
                 "" => "not stated",
                 colour => colour,

@@ -332,11 +332,42 @@ impl Recogniser {
         Ok(cells::is_plausible(&quad).then_some((quad, plate)))
     }
 
-    /// Rectifies one quad of a frame and reads it; `None` if the quad is folded or flat.
+    /// Rectifies one quad of a frame and reads it; `None` if the quad is folded or flat. What is
+    /// not read surely is read again a little to either side, and what the looks agree on counts.
     ///
     /// # Errors
     /// [`ModelError::Run`].
     pub fn read_quad(
+        &mut self,
+        frame: &Frame,
+        quad: Quad,
+        detected: f32,
+    ) -> Result<Option<Reading>, ModelError> {
+        match self.one_look(frame, quad, detected)? {
+            Some(reading) => self.looks_aside(frame, reading).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What a reading says together with looks from a little to either side, if it is unsure.
+    fn looks_aside(&mut self, frame: &Frame, reading: Reading) -> Result<Reading, ModelError> {
+        let score = self.number_score(&reading);
+        if score.is_some_and(|score| score.probability() >= SURE) {
+            return Ok(reading);
+        }
+        let mut looks = vec![reading.matrix.clone()];
+        for part in [-ASIDE, ASIDE] {
+            let look = self.one_look(frame, reading.quad.sideways(part), reading.detected)?;
+            looks.extend(look.map(|look| look.matrix));
+        }
+        Ok(match Matrix::agreed(&looks) {
+            Some(matrix) => Reading { matrix, ..reading },
+            None => reading,
+        })
+    }
+
+    /// One look of the reader at one quad.
+    fn one_look(
         &mut self,
         frame: &Frame,
         quad: Quad,
@@ -415,6 +446,7 @@ impl Recogniser {
         let whole = Quad([(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)]);
         let (reading, rows) = self.read_plate(whole, 1.0)?;
         let as_cut = self.in_one_row(frame, reading, rows)?;
+        let as_cut = self.looks_aside(frame, as_cut)?;
         let mut by_corners = None;
         if let Some(quad) = self.settle(frame, whole)? {
             by_corners = self.read_quad(frame, quad, 1.0)?;
@@ -480,6 +512,13 @@ const LEAST_PLATE: f32 = -3.0;
 const HOPELESS: f32 = -6.0;
 /// Corners that moved less than this part of the plate's width are as good as they get.
 const SETTLED: f32 = 0.08;
+
+/// The probability of the likeliest number from which on one look at a plate is enough. Of 436
+/// held-out cuts 20 were read less surely; with looks to either side 433 were right, with one
+/// look 431.
+const SURE: f32 = 0.95;
+/// How far to either side the further looks are, in widths of the plate.
+const ASIDE: f32 = 3.0 / 160.0;
 
 /// How far the corner moved that moved farthest, in widths of the plate.
 fn moved(from: &Quad, to: &Quad) -> f32 {

@@ -122,6 +122,34 @@ impl Matrix {
         )
     }
 
+    /// Several looks at one plate in one frame as one: the mean of their log-probabilities,
+    /// which is what they agree on. Looks over another alphabet than the first's are left out.
+    pub fn agreed(looks: &[Self]) -> Option<Self> {
+        let first = looks.first()?;
+        let mut sums = vec![0.0; first.values.len()];
+        let mut count = 0.0_f32;
+        for look in looks.iter().filter(|look| look.classes == first.classes) {
+            for (sum, value) in sums.iter_mut().zip(&look.values) {
+                *sum += f32::from(value.steps());
+            }
+            count += 1.0;
+        }
+        let scale = 1.0 / (count * LogProb::PER_NAT as f32);
+        Some(Self::normalised(first.classes, &sums, scale))
+    }
+
+    /// Rows of `sums` times `scale`, in nats, each so that its probabilities add up to one.
+    pub(super) fn normalised(classes: usize, sums: &[f32], scale: f32) -> Self {
+        let mut values = Vec::with_capacity(sums.len());
+        for row in sums.chunks_exact(classes) {
+            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max) * scale;
+            let total: f32 = row.iter().map(|s| (s * scale - top).exp()).sum();
+            let norm = top + total.ln();
+            values.extend(row.iter().map(|s| LogProb::from_nats(s * scale - norm)));
+        }
+        Self { classes, values }
+    }
+
     /// Classes a row has, the blank included.
     pub fn classes(&self) -> usize {
         self.classes

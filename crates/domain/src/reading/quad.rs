@@ -30,6 +30,14 @@ impl Quad {
         distance(self.0[0], self.0[3])
     }
 
+    /// The quad moved along its own upper edge by `part` of its width, to the right.
+    #[must_use]
+    pub fn sideways(&self, part: f32) -> Self {
+        let [left, right, ..] = self.0;
+        let (dx, dy) = ((right.0 - left.0) * part, (right.1 - left.1) * part);
+        Self(self.0.map(|(x, y)| (x + dx, y + dy)))
+    }
+
     /// The upright box around the corners: left, top, right, bottom.
     pub fn bounds(&self) -> (f32, f32, f32, f32) {
         let start = (

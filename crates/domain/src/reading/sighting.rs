@@ -124,24 +124,13 @@ impl Fusion {
         // A single reading counts as itself; more add up ever more slowly.
         let looks = (1.0 + (self.readings.max(1) as f32).ln()).min(MOST_LOOKS);
         let scale = looks / (self.weight.max(1e-6) * LogProb::PER_NAT as f32);
-        let mut values = Vec::with_capacity(self.sums.len());
-        for slot in 0..SLOTS {
-            let row = &self.sums[slot * self.classes..(slot + 1) * self.classes];
-            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max) * scale;
-            let total: f32 = row.iter().map(|s| (s * scale - top).exp()).sum();
-            let norm = top + total.ln();
-            values.extend(row.iter().map(|s| LogProb::from_nats(s * scale - norm)));
-        }
         let kind = self
             .kinds
             .iter()
             .max_by(|a, b| a.1.total_cmp(&b.1))
             .map(|&(kind, _)| kind);
         Sighting {
-            matrix: Matrix {
-                classes: self.classes,
-                values,
-            },
+            matrix: Matrix::normalised(self.classes, &self.sums, scale),
             kind,
             readings: self.readings,
             quad: self.quad,
