@@ -20,7 +20,7 @@ use domain::passage::{Direction, Outcome, PassageId, PassageRecord};
 use domain::signing::{Purpose, SecretKey, Signed};
 use domain::time::Monotonic;
 use domain::verdict::{Evidence, Reason, Verdict};
-use domain::{Name, PlateNumber};
+use domain::{Name, PassId, PlateNumber};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -54,6 +54,13 @@ fn plate() -> PlateNumber {
 
 /// One event of every kind.
 #[allow(clippy::too_many_lines)] // a list: one example a kind
+fn pass() -> PassId {
+    PassId {
+        number: "637".parse().unwrap(),
+        edition: 1,
+    }
+}
+
 fn events() -> Vec<Event> {
     let (lane, barrier) = (name("entry"), name("main"));
     let evidence = Evidence {
@@ -80,6 +87,7 @@ fn events() -> Vec<Event> {
             ended: time(),
             decision: Some(Reason::Registered.decision()),
             reason: Some(Reason::Registered),
+            pass: Some(pass()),
             plate: Some(plate()),
             kind: None,
             outcome: Outcome::Passed,
@@ -127,6 +135,11 @@ fn events() -> Vec<Event> {
             entered_by: passage(),
             by: "committee".to_owned(),
             why: "the space is empty".to_owned(),
+        },
+        Event::PassUsed {
+            pass: pass(),
+            plate: None,
+            by: "guard".to_owned(),
         },
         Event::Alarm {
             code: "server-silent".to_owned(),

@@ -55,6 +55,7 @@ fn told_by_scores(reason: Reason) -> bool {
         Reason::Registered
             | Reason::MissedExit
             | Reason::Visitor
+            | Reason::Pass
             | Reason::NotRegistered
             | Reason::Ambiguous
             | Reason::UnclearPicture
