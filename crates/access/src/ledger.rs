@@ -629,7 +629,7 @@ impl Ledger {
         // counters of passes.
         let mut batch = Batch::default();
         occupancy::put(&moves, &mut batch).map_err(RowsError::from)?;
-        let counts = self.inside.entries().after(&used);
+        let counts = self.inside.entries_after(&used);
         entries::put(&counts, &mut batch).map_err(RowsError::from)?;
         let first = self.journal.end().seq + 1;
         let prepared = self.journal.prepare(&mut batch, events)?;

@@ -21,7 +21,7 @@ use domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::pass::entries::{Count, Entries};
+use crate::pass::entries::{Count, Entries, Used};
 use crate::policy::{Clock, Occupancy, PolicyInput, judge};
 use crate::store::record;
 use crate::store::{Area, Batch, Store, StoreError};
@@ -234,6 +234,16 @@ impl Shared {
     /// How often passes were used.
     pub fn entries(&self) -> Entries {
         self.state().entries.clone()
+    }
+
+    /// The counters that change when these entries are used, as they are afterwards.
+    pub(crate) fn entries_after(&self, used: &[Used]) -> Vec<(PassNumber, Count)> {
+        self.state().entries.after(used)
+    }
+
+    /// One edition's counter, if it was ever used.
+    pub fn count_of(&self, pass: PassId) -> Option<Count> {
+        self.state().entries.count(pass).copied()
     }
 
     /// How often one edition of a pass was used, or will be by vehicles on their way in.

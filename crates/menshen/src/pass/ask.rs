@@ -133,7 +133,7 @@ pub(crate) fn answer(
 fn line(ledger: &Ledger, pass: &Pass) -> Line {
     Line {
         pass: pass.clone(),
-        used: ledger.inside().entries().count(pass.id()).copied(),
+        used: ledger.inside().count_of(pass.id()),
     }
 }
 

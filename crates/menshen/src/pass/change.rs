@@ -1,14 +1,28 @@
 //! `menshen pass bind`, `extend` and `revoke`: changes of passes that are out.
 
-use access::pass::Bearer;
+use access::pass::{Bearer, Pass};
 use clap::Args;
 use domain::PassNumber;
 use jiff::civil::Date;
 
 use super::issue::Whose;
 use super::{one, record};
-use crate::outcome::{WRONG_USAGE, fail};
+use crate::outcome::{FOUND_WRONG, WRONG_USAGE, fail};
 use crate::registry::{Act, date};
+
+/// A pass that is not revoked.
+fn held(act: &Act, number: PassNumber) -> Result<Pass, u8> {
+    let pass = one(&act.place, number)?.pass;
+    if let Some(why) = &pass.revoked {
+        return Err(fail(
+            FOUND_WRONG,
+            format_args!(
+                "pass {number} is revoked ({why}), for good; issue it anew with `menshen pass issue --numbers {number} --replace` / 通行证 {number} 已注销，请补发新证"
+            ),
+        ));
+    }
+    Ok(pass)
+}
 
 /// `menshen pass bind`.
 #[derive(Debug, Args)]
@@ -24,7 +38,7 @@ pub(crate) struct BindArgs {
 /// A blank keeps its paper; what was printed for somebody else does not count any more.
 pub(super) fn bind(args: BindArgs) -> Result<(), u8> {
     let BindArgs { number, whose, act } = args;
-    let mut pass = one(&act.place, number)?.pass;
+    let mut pass = held(&act, number)?;
     if let Some(bearer) = whose.bearer() {
         if pass.bearer != Bearer::Blank && pass.bearer != bearer {
             pass.edition = pass.edition.saturating_add(1);
@@ -54,7 +68,7 @@ pub(crate) struct ExtendArgs {
 }
 
 pub(super) fn extend(args: &ExtendArgs) -> Result<(), u8> {
-    let mut pass = one(&args.act.place, args.number)?.pass;
+    let mut pass = held(&args.act, args.number)?;
     match (args.until, args.more_entries) {
         (None, None) => {
             return Err(fail(

@@ -18,7 +18,7 @@ const FOLDERS: [&str; 3] = [
     "/usr/share/texmf/fonts/opentype",
 ];
 /// File names that are looked at first, best first.
-const LIKED: [&str; 10] = [
+const LIKED: [&str; 8] = [
     "notosanscjksc-regular",
     "notosanssc-regular",
     "sourcehansanscn-regular",
@@ -26,8 +26,6 @@ const LIKED: [&str; 10] = [
     "notosanscjk-regular",
     "wqy-microhei",
     "wqy-zenhei",
-    "droidsansfallbackfull",
-    "droidsansfallback",
     "uming",
 ];
 /// Folders within folders.
@@ -94,8 +92,9 @@ impl FontFile {
             .copied()
             .find(|i| mainland(i))
             .or(all.first().copied());
-        let index = index
-            .ok_or_else(|| unusable("it has no Chinese characters, or is no font".to_owned()))?;
+        let index = index.ok_or_else(|| {
+            unusable("it is no font, or lacks Chinese characters or digits".to_owned())
+        })?;
         Ok(Self {
             path: path.to_owned(),
             bytes,

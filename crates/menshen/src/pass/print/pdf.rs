@@ -1,15 +1,17 @@
 //! Pages as one PDF. The font is embedded with the characters in use alone, as text that can be
-//! searched and copied; QR codes are pictures of one bit a module, sharp at every size.
+//! searched and copied; QR codes are drawn as areas, because programs that print blur small pictures.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use pdf_writer::types::{CidFontType, FontFlags, SystemInfo, UnicodeCmap};
-use pdf_writer::{Content, Finish as _, Name, Pdf, Rect, Ref, Str, TextStr};
-use qrcodegen::QrCode;
+use pdf_writer::{Content, Filter, Finish as _, Name, Pdf, Rect, Ref, Str, TextStr};
 use subsetter::GlyphRemapper;
 
 use super::font::{Font, FontError, FontFile};
-use super::slip::{Page, Shape};
+use super::slip::{self, Page, Shape};
 
 /// Points a millimetre.
 const POINT: f32 = 72.0 / 25.4;
@@ -58,7 +60,6 @@ impl<'f> Document<'f> {
     pub(super) fn add(&mut self, page: &Page) {
         let height = page.size.1;
         let mut content = Content::new();
-        let mut pictures: Vec<(String, Ref)> = Vec::new();
         content.set_line_width(0.15 * POINT);
         for shape in &page.shapes {
             match shape {
@@ -77,20 +78,24 @@ impl<'f> Document<'f> {
                     content.stroke();
                 }
                 Shape::Code { x, y, side, code } => {
-                    let picture = self.picture(code);
-                    let name = format!("Q{}", pictures.len());
-                    let side = side * POINT;
-                    let (x, y) = (x * POINT, (height - y) * POINT - side);
+                    let module = side * POINT / code.size() as f32;
+                    let (x, y) = (x * POINT, (height - y) * POINT);
                     content.save_state();
-                    content.transform([side, 0.0, 0.0, side, x, y]);
-                    content.x_object(Name(name.as_bytes()));
+                    content.transform([module, 0.0, 0.0, -module, x, y]);
+                    // One area, so that no seam shows between its parts.
+                    for (row, column, length) in slip::runs(code) {
+                        content.rect(column as f32, row as f32, length as f32, 1.0);
+                    }
+                    content.fill_nonzero();
                     content.restore_state();
-                    pictures.push((name, picture));
                 }
             }
         }
         let content_ref = self.fresh();
-        self.pdf.stream(content_ref, &content.finish());
+        let drawn = packed(&content.finish());
+        self.pdf
+            .stream(content_ref, &drawn)
+            .filter(Filter::FlateDecode);
         let page_ref = self.fresh();
         let (width, height) = (page.size.0 * POINT, height * POINT);
         let mut written = self.pdf.page(page_ref);
@@ -99,11 +104,6 @@ impl<'f> Document<'f> {
         written.contents(content_ref);
         let mut resources = written.resources();
         resources.fonts().pair(FONT, self.font_ref);
-        let mut objects = resources.x_objects();
-        for (name, picture) in &pictures {
-            objects.pair(Name(name.as_bytes()), *picture);
-        }
-        objects.finish();
         resources.finish();
         written.finish();
         self.pages.push(page_ref);
@@ -118,29 +118,6 @@ impl<'f> Document<'f> {
             bytes.extend_from_slice(&glyph.to_be_bytes());
         }
         bytes
-    }
-
-    fn picture(&mut self, code: &QrCode) -> Ref {
-        let size = code.size();
-        let row_bytes = (size as usize).div_ceil(8);
-        let mut bits = vec![0xff_u8; row_bytes * size as usize];
-        for row in 0..size {
-            for column in 0..size {
-                if code.get_module(column, row) {
-                    let at = row as usize * row_bytes + column as usize / 8;
-                    bits[at] &= !(0x80 >> (column % 8));
-                }
-            }
-        }
-        let id = self.fresh();
-        let mut image = self.pdf.image_xobject(id, &bits);
-        image.width(size);
-        image.height(size);
-        image.color_space().device_gray();
-        image.bits_per_component(1);
-        image.interpolate(false);
-        image.finish();
-        id
     }
 
     /// The whole file.
@@ -220,17 +197,22 @@ impl<'f> Document<'f> {
         }
         about.finish();
 
+        let length = subset.len() as i32;
         let cff = ttf_parser::RawFace::parse(subset, 0).ok();
         let cff = cff.and_then(|raw| raw.table(ttf_parser::Tag::from_bytes(b"CFF ")));
-        if let (true, Some(cff)) = (outlines, cff) {
-            let mut stream = self.pdf.stream(data, cff);
-            stream.pair(Name(b"Subtype"), Name(b"CIDFontType0C"));
-            stream.finish();
+        let part = packed(if outlines {
+            cff.unwrap_or(subset)
         } else {
-            self.pdf
-                .stream(data, subset)
-                .pair(Name(b"Length1"), subset.len() as i32);
+            subset
+        });
+        let mut stream = self.pdf.stream(data, &part);
+        stream.filter(Filter::FlateDecode);
+        if outlines {
+            stream.pair(Name(b"Subtype"), Name(b"CIDFontType0C"));
+        } else {
+            stream.pair(Name(b"Length1"), length);
         }
+        stream.finish();
 
         let mut map = UnicodeCmap::new(Name(b"Menshen"), ADOBE_IDENTITY);
         for (glyph, c) in &self.characters {
@@ -238,4 +220,12 @@ impl<'f> Document<'f> {
         }
         self.pdf.cmap(cmap, &map.finish());
     }
+}
+
+/// Bytes as a PDF packs them.
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
 }

@@ -263,6 +263,24 @@ pub(super) fn page(
     Page { size: A4, shapes }
 }
 
+/// Runs of dark modules: row, first column, length.
+pub(super) fn runs(code: &QrCode) -> Vec<(i32, i32, i32)> {
+    let mut runs = Vec::new();
+    for row in 0..code.size() {
+        let mut column = 0;
+        while column < code.size() {
+            let length = (column..code.size())
+                .take_while(|&c| code.get_module(c, row))
+                .count() as i32;
+            if length > 0 {
+                runs.push((row, column, length));
+            }
+            column += length + 1;
+        }
+    }
+    runs
+}
+
 /// Every character that a page needs of a font.
 pub(super) fn characters(page: &Page) -> impl Iterator<Item = char> + '_ {
     page.shapes.iter().flat_map(|shape| match shape {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use ttf_parser::{GlyphId, OutlineBuilder};
 
 use super::font::Font;
-use super::slip::{Page, Shape};
+use super::slip::{self, Page, Shape};
 
 /// Writes a page.
 pub(super) fn write(page: &Page, font: &Font<'_>) -> String {
@@ -43,7 +43,7 @@ pub(super) fn write(page: &Page, font: &Font<'_>) -> String {
                     body,
                     "<path shape-rendering=\"crispEdges\" transform=\"translate({x:.3} {y:.3}) scale({module:.5})\" d=\""
                 );
-                for (row, column, length) in runs(code) {
+                for (row, column, length) in slip::runs(code) {
                     let _ = write!(body, "M{column} {row}h{length}v1h-{length}z");
                 }
                 writeln!(body, "\"/>")
@@ -61,24 +61,6 @@ pub(super) fn write(page: &Page, font: &Font<'_>) -> String {
     svg.push_str(&body);
     svg.push_str("</svg>\n");
     svg
-}
-
-/// Runs of dark modules: row, first column, length.
-fn runs(code: &qrcodegen::QrCode) -> Vec<(i32, i32, i32)> {
-    let mut runs = Vec::new();
-    for row in 0..code.size() {
-        let mut column = 0;
-        while column < code.size() {
-            let length = (column..code.size())
-                .take_while(|&c| code.get_module(c, row))
-                .count() as i32;
-            if length > 0 {
-                runs.push((row, column, length));
-            }
-            column += length + 1;
-        }
-    }
-    runs
 }
 
 fn escaped(text: &str) -> String {
