@@ -16,7 +16,7 @@
 //! before a signature is looked at. Ed25519 is applied to the prefix and all bytes before the
 //! signature, behind the purpose's own line ([`Purpose::Pass`]).
 //!
-//! A vehicle's pass has 91 bytes, 150 characters: a QR code of version 6 at level M.
+//! A vehicle's pass has 90 or 91 bytes, 148 or 150 characters: a QR code of version 6 at level M.
 
 use domain::signing::{PublicKey, Purpose, SecretKey, Signature};
 use domain::{PassId, PassNumber, PlateNumber, Reason};

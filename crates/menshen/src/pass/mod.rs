@@ -77,7 +77,7 @@ pub(crate) fn run(verb: Verb) -> u8 {
 
 fn perform(place: &Place, ask: Ask) -> Result<Told, u8> {
     let outcome = place.perform(Change::Pass { ask })?;
-    outcome.pass.ok_or_else(|| {
+    outcome.pass.map(|told| *told).ok_or_else(|| {
         fail(
             FOUND_WRONG,
             "the gate gave no answer about passes; is an older version running? restart it / 门禁版本过旧，请重启",

@@ -90,7 +90,7 @@ pub(crate) struct Outcome {
     pub(crate) wrong: Vec<String>,
     /// What was asked about passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) pass: Option<Told>,
+    pub(crate) pass: Option<Box<Told>>,
 }
 
 /// Where the register is and who asks.

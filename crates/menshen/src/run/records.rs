@@ -451,7 +451,7 @@ fn change_register(
             let time = clock.known(last.map(|time| clock.day_of(time)));
             let here = (folder, stamp(clock), time);
             let (told, changed) = ask::answer(ledger, ask, by, here)?;
-            answer.pass = Some(told);
+            answer.pass = Some(Box::new(told));
             Ok(changed)
         }
         Change::List | Change::Everything | Change::Inside | Change::Verify => {
