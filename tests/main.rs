@@ -5,4 +5,5 @@ mod broker;
 mod cameras;
 mod commands;
 mod crashes;
+mod passes;
 mod road;

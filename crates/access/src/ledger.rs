@@ -18,12 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::event::{Chain, Digest, RegistryChange};
-use domain::{Event, PlateNumber};
+use domain::{Event, PassId, PassNumber, PlateNumber};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Journal, JournalError, Shrunk, Stamp, Stamps};
 use crate::occupancy::{self, Shared, Stays};
+use crate::pass::Pass;
+use crate::pass::entries::{self, Entries};
 use crate::pictures::{PictureError, Pictures};
 use crate::registry::book::{Edit, EditError, Record, RecordKey};
 use crate::registry::export::{Header, to_csv, write_in_place};
@@ -84,6 +86,12 @@ pub enum LedgerError {
     NotInside {
         /// The plate.
         plate: PlateNumber,
+    },
+    /// A pass has no entry left.
+    #[error("pass {number} has no entry left / 通行证 {number} 次数已用完")]
+    UsedUp {
+        /// Its number.
+        number: PassNumber,
     },
     /// There is no such plate.
     #[error("{plate} is not in the register; `menshen registry list` shows what is")]
@@ -242,13 +250,20 @@ impl Ledger {
                 format!("{lost_stays} records of vehicles inside are damaged and left out; check the disk"),
             ));
         }
+        let (entries, lost_entries) = Entries::read(store.as_ref())?;
+        if lost_entries > 0 {
+            alarms.push(alarm(
+                "pass-entries-damaged",
+                format!("the counters of {lost_entries} passes are damaged and begin anew; look at passes that are good for few entries (`menshen pass list --counted`), and check the disk"),
+            ));
+        }
         let mut ledger = Self {
             store,
             journal,
             rows,
             folder: folder.map(Path::to_owned),
             reserve,
-            inside: Shared::new(stays),
+            inside: Shared::new(stays, entries),
             copied: None,
         };
         if fresh {
@@ -305,7 +320,7 @@ impl Ledger {
             Ok(changed) => alarm(
                 "registry-restored",
                 format!(
-                    "the register was restored from {}: {} vehicles; check that its last changes are in it",
+                    "the register was restored from {}: {} vehicles; check that its last changes are in it, and look at passes that are good for few entries, whose counters may be lost (`menshen pass list --counted`)",
                     export.display(),
                     changed.view.len()
                 ),
@@ -400,6 +415,54 @@ impl Ledger {
             _ => RegistryChange::Changed { records: notes },
         };
         self.apply(batch, prepared, change, (by, why), stamp)
+    }
+
+    /// Issues many passes, all of them or none. Durable when this returns.
+    ///
+    /// # Errors
+    /// If a pass is not allowed or its number is taken, or the register or the disk fails.
+    pub fn issue(
+        &mut self,
+        passes: &[Pass],
+        by: &str,
+        why: &str,
+        stamp: Stamp,
+    ) -> Result<Changed, LedgerError> {
+        let rows = self.rows.as_ref().ok_or(LedgerError::NoRegister)?;
+        let mut batch = Batch::default();
+        let (change, prepared) = rows.issue(passes, &mut batch)?;
+        self.apply(batch, prepared, change, (by, why), stamp)
+    }
+
+    /// A person let the bearer of a pass in: an entry of it is used. Whether the pass holds is for
+    /// the caller to ask first ([`crate::pass::check()`]); this only keeps the count. Durable when
+    /// this returns.
+    ///
+    /// # Errors
+    /// [`LedgerError::UsedUp`] if no entry is left, or if the disk fails.
+    pub fn use_pass(
+        &mut self,
+        pass: PassId,
+        plate: Option<PlateNumber>,
+        by: &str,
+        stamp: Stamp,
+    ) -> Result<(), LedgerError> {
+        let view = self.registry().ok_or(LedgerError::NoRegister)?;
+        let held = view.book().pass(pass.number).filter(|p| p.id() == pass);
+        let limit = held.and_then(|p| p.entries);
+        if held.is_none() || limit.is_some_and(|n| self.inside.entries_of(pass) >= u32::from(n)) {
+            return Err(LedgerError::UsedUp {
+                number: pass.number,
+            });
+        }
+        let event = Event::PassUsed {
+            pass,
+            plate,
+            by: by.to_owned(),
+        };
+        self.append_batch(vec![(stamp, event)])?;
+        self.sync()?;
+        Ok(())
     }
 
     /// Puts a whole list in the register's place. Durable when this returns.
@@ -532,6 +595,13 @@ impl Ledger {
         if stays != self.inside.stays() {
             wrong.push("who is inside in memory is not who is inside in the store".to_owned());
         }
+        let (entries, damaged) = Entries::read(self.store.as_ref())?;
+        if damaged > 0 {
+            wrong.push(format!("the counters of {damaged} passes are damaged"));
+        }
+        if entries != self.inside.entries() {
+            wrong.push("the counters of passes in memory are not those in the store".to_owned());
+        }
         Ok(wrong)
     }
 
@@ -548,17 +618,24 @@ impl Ledger {
             .filter_map(|(_, e)| occupancy::moved(e))
             .collect();
         let ended = occupancy::ended(events.iter().map(|(_, e)| e));
-        if ended.is_empty() && moves.is_empty() {
+        let used: Vec<entries::Used> = events
+            .iter()
+            .filter_map(|(stamp, e)| entries::used(e, stamp.time))
+            .collect();
+        if ended.is_empty() && moves.is_empty() && used.is_empty() {
             return Ok(self.journal.append_batch(events)?);
         }
-        // Who is inside changes with the passage's own entry, or neither does.
+        // Who is inside changes with the passage's own entry, or neither does; and so do the
+        // counters of passes.
         let mut batch = Batch::default();
         occupancy::put(&moves, &mut batch).map_err(RowsError::from)?;
+        let counts = self.inside.entries_after(&used);
+        entries::put(&counts, &mut batch).map_err(RowsError::from)?;
         let first = self.journal.end().seq + 1;
         let prepared = self.journal.prepare(&mut batch, events)?;
         self.store.write(&batch)?;
         self.journal.commit(prepared);
-        self.inside.commit(moves, &ended);
+        self.inside.commit(moves, &ended, counts);
         Ok(first..=self.journal.end().seq)
     }
 
@@ -590,7 +667,7 @@ impl Ledger {
         let prepared = self.journal.prepare(&mut batch, vec![(stamp, event)])?;
         self.store.write(&batch)?;
         self.journal.commit(prepared);
-        self.inside.commit(moves, &[]);
+        self.inside.commit(moves, &[], Vec::new());
         self.sync()?;
         Ok(())
     }

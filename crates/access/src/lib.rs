@@ -6,6 +6,7 @@
 //!   [`registry::RegistryView`] that all lanes share.
 //! - [`policy`]: a sighting and a view in, a verdict with its evidence out. Pure.
 //! - [`occupancy`]: who is inside, as the passages say.
+//! - [`pass`]: numbered passes, their signed tokens and their counters.
 //! - [`passage`]: the life cycle of one vehicle's visit to a lane. Pure.
 //! - [`journal`]: events are chained and written; the outbox hands the durable ones to
 //!   whoever delivers them, until they are acknowledged.
@@ -19,6 +20,7 @@
 pub mod journal;
 pub mod ledger;
 pub mod occupancy;
+pub mod pass;
 pub mod passage;
 pub mod pictures;
 pub mod policy;

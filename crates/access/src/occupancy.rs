@@ -3,7 +3,8 @@
 //! A vehicle is inside from the passage by which it entered to the passage by which it left.
 //! [`Stays`] are the stays as the journal's passages make them; they lie in the store, written in
 //! one batch with the passage entry, so that they cannot drift from the journal. [`Shared`] is
-//! what the lanes decide with: the stays, and the places held for vehicles that were admitted
+//! what the lanes decide with: the stays, how often passes were used, and the places (and entries of
+//! passes) held for vehicles that were admitted
 //! and have not passed yet, so that two lanes never give one space away twice.
 //!
 //! What the gate does not see (an exit that was missed, a vehicle without a readable plate) it
@@ -13,10 +14,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::{Decision, Direction, Event, Monotonic, Outcome, PassageId, PlateNumber, Verdict};
+use domain::{
+    Decision, Direction, Event, Monotonic, Outcome, PassId, PassNumber, PassageId, PlateNumber,
+    Verdict,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::pass::entries::{Count, Entries, Used};
 use crate::policy::{Clock, Occupancy, PolicyInput, judge};
 use crate::store::record;
 use crate::store::{Area, Batch, Store, StoreError};
@@ -158,12 +163,15 @@ impl Stays {
 struct State {
     stays: Stays,
     held: BTreeMap<PlateNumber, Hold>,
+    entries: Entries,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Hold {
     since: Timestamp,
     until: Monotonic,
+    /// The pass of which it will use an entry.
+    pass: Option<PassId>,
 }
 
 /// The stays and the places held, shared by all lanes.
@@ -194,13 +202,23 @@ impl Occupancy for ForOne<'_> {
         let more = held.filter(|p| self.plate != Some(*p) && self.state.stays.get(p).is_none());
         (self.state.stays.len() + more.count()) as u32
     }
+
+    fn entries(&self, pass: PassId) -> u32 {
+        let held = self.state.held.iter();
+        let more = held.filter(|(p, hold)| self.plate != Some(*p) && hold.pass == Some(pass));
+        self.state
+            .entries
+            .of(pass)
+            .saturating_add(more.count() as u32)
+    }
 }
 
 impl Shared {
-    pub(crate) fn new(stays: Stays) -> Self {
+    pub(crate) fn new(stays: Stays, entries: Entries) -> Self {
         Self(Arc::new(Mutex::new(State {
             stays,
             held: BTreeMap::new(),
+            entries,
         })))
     }
 
@@ -211,6 +229,31 @@ impl Shared {
     /// Everybody who is inside.
     pub fn stays(&self) -> Stays {
         self.state().stays.clone()
+    }
+
+    /// How often passes were used.
+    pub fn entries(&self) -> Entries {
+        self.state().entries.clone()
+    }
+
+    /// The counters that change when these entries are used, as they are afterwards.
+    pub(crate) fn entries_after(&self, used: &[Used]) -> Vec<(PassNumber, Count)> {
+        self.state().entries.after(used)
+    }
+
+    /// One edition's counter, if it was ever used.
+    pub fn count_of(&self, pass: PassId) -> Option<Count> {
+        self.state().entries.count(pass).copied()
+    }
+
+    /// How often one edition of a pass was used, or will be by vehicles on their way in.
+    pub fn entries_of(&self, pass: PassId) -> u32 {
+        let state = self.state();
+        let all = ForOne {
+            state: &state,
+            plate: None,
+        };
+        all.entries(pass)
     }
 
     /// Decides with the rules ([`judge`]). A vehicle that may enter has its place held from then
@@ -251,13 +294,21 @@ impl Shared {
                 Clock::Untrusted { .. } => Timestamp::UNIX_EPOCH,
             };
             let until = at + HELD_FOR;
-            state.held.insert(plate.clone(), Hold { since, until });
+            let pass = verdict.evidence.pass;
+            state
+                .held
+                .insert(plate.clone(), Hold { since, until, pass });
         }
         Some(verdict)
     }
 
     /// Takes note of events that are in the store.
-    pub(crate) fn commit(&self, moves: Vec<Move>, ended: &[PlateNumber]) {
+    pub(crate) fn commit(
+        &self,
+        moves: Vec<Move>,
+        ended: &[PlateNumber],
+        counts: Vec<(PassNumber, Count)>,
+    ) {
         let mut state = self.state();
         for plate in ended {
             state.held.remove(plate);
@@ -265,6 +316,7 @@ impl Shared {
         for next in moves {
             state.stays.apply(next);
         }
+        state.entries.apply(counts);
     }
 }
 

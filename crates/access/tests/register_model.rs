@@ -1,4 +1,4 @@
-//! The register and who is inside against a simple model, under random operations, failing
+//! The register, who is inside and the counters of passes against a simple model, under random operations, failing
 //! writes and syncs, and crashes between any two writes.
 //!
 //! ```sh
@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use access::journal::Stamp;
+use access::pass::{Bearer, Pass};
 use access::policy::{Clock, Margins, PolicyInput};
 use access::registry::book::{Edit, Household, Record, RecordKey, Rules, Space, Visit};
 use access::registry::import::{ImportOptions, parse};
@@ -21,8 +22,8 @@ use access::store::{Crash, MemoryStore, Store};
 use access::{Ledger, LedgerError};
 use domain::reading::{Alphabet, LogProb, Matrix, Quad, SLOTS, Sighting};
 use domain::{
-    Decision, Direction, Event, Monotonic, Name, Outcome, PassageId, PassageRecord, PlateNumber,
-    Reason,
+    Decision, Direction, Event, Monotonic, Name, Outcome, PassId, PassNumber, PassageId,
+    PassageRecord, PlateNumber, Reason,
 };
 use jiff::Timestamp;
 use jiff::civil::date;
@@ -48,6 +49,7 @@ impl Dice {
 const PLATES: usize = 10;
 const HOUSEHOLDS: usize = 3;
 const SPACES: usize = 5;
+const PASSES: usize = 12;
 
 fn plate(n: usize) -> PlateNumber {
     format!("苏E{:05}", 11_111 * (n % 9) + n / 9)
@@ -64,6 +66,8 @@ fn label(kind: &str, n: usize) -> Label {
 struct Model {
     records: BTreeMap<RecordKey, Record>,
     inside: BTreeSet<PlateNumber>,
+    /// Entries used of each pass that was ever used, with the edition.
+    entries: BTreeMap<PassNumber, (u16, u32)>,
 }
 
 impl Model {
@@ -80,6 +84,37 @@ impl Model {
                 .iter()
                 .map(|(p, _)| p.clone())
                 .collect(),
+            entries: ledger
+                .inside()
+                .entries()
+                .iter()
+                .map(|(number, count)| (number, (count.edition, count.entries)))
+                .collect(),
+        }
+    }
+
+    fn pass(&self, number: PassNumber) -> Option<&Pass> {
+        match self.records.get(&RecordKey::Pass(number))? {
+            Record::Pass(pass) => Some(pass),
+            _ => None,
+        }
+    }
+
+    fn used(&self, pass: PassId) -> u32 {
+        let count = self.entries.get(&pass.number);
+        count.map_or(
+            0,
+            |&(edition, n)| if edition == pass.edition { n } else { 0 },
+        )
+    }
+
+    /// One more entry, unless a later edition was used already.
+    fn use_entry(&mut self, pass: PassId) {
+        let held = self.entries.entry(pass.number).or_insert((0, 0));
+        match held.0.cmp(&pass.edition) {
+            std::cmp::Ordering::Less => *held = (pass.edition, 1),
+            std::cmp::Ordering::Equal => held.1 += 1,
+            std::cmp::Ordering::Greater => {}
         }
     }
 
@@ -100,6 +135,7 @@ impl Model {
             Record::Vehicle(v) => v.household.as_ref().is_none_or(|id| self.has_household(id)),
             Record::Space(s) => self.has_household(&s.household),
             Record::Visit(v) => self.has_household(&v.household),
+            Record::Pass(p) => p.household.as_ref().is_none_or(|id| self.has_household(id)),
             _ => true,
         })
     }
@@ -109,8 +145,16 @@ impl Model {
         for edit in edits {
             match edit {
                 Edit::Put(record) => {
+                    if let Record::Pass(new) = record
+                        && next
+                            .pass(new.number)
+                            .is_some_and(|p| p.edition > new.edition)
+                    {
+                        return None;
+                    }
                     next.records.insert(record.key(), record.clone());
                 }
+                Edit::Remove(RecordKey::Pass(_)) => return None,
                 Edit::Remove(key) => {
                     next.records.remove(key)?;
                 }
@@ -183,10 +227,32 @@ impl Model {
     }
 }
 
+fn pass_number(n: usize) -> PassNumber {
+    PassNumber::new(n as u32).unwrap()
+}
+
+/// Mostly of the day, mostly good for a few entries.
+fn any_pass(dice: &mut Dice) -> Pass {
+    let number = pass_number(1 + dice.roll(PASSES));
+    let until = date(2026, 1, if dice.roll(4) == 0 { 4 } else { 20 });
+    Pass {
+        edition: 1 + dice.roll(2) as u16,
+        bearer: match dice.roll(6) {
+            0 => Bearer::Blank,
+            1 => Bearer::Foot,
+            _ => Bearer::Vehicle(plate(dice.roll(PLATES))),
+        },
+        household: (dice.roll(4) == 0).then(|| label("h", dice.roll(HOUSEHOLDS))),
+        entries: (dice.roll(4) > 0).then(|| 1 + dice.roll(3) as u16),
+        revoked: (dice.roll(8) == 0).then(|| "lost".to_owned()),
+        ..Pass::blank(number, date(2026, 1, 1), until)
+    }
+}
+
 fn any_edit(dice: &mut Dice) -> Edit {
     let household = label("h", dice.roll(HOUSEHOLDS));
     let number = plate(dice.roll(PLATES));
-    match dice.roll(14) {
+    match dice.roll(18) {
         0..=3 => {
             let mut vehicle = Vehicle::new(number);
             vehicle.owner = format!("owner {}", dice.roll(3));
@@ -224,7 +290,9 @@ fn any_edit(dice: &mut Dice) -> Edit {
         })),
         10 => Edit::Remove(RecordKey::Vehicle(number)),
         11 => Edit::Remove(RecordKey::Household(household)),
-        12 => Edit::Remove(RecordKey::Space(label("s", dice.roll(SPACES)))),
+        12..=14 => Edit::Put(Record::Pass(Box::new(any_pass(dice)))),
+        15 if dice.roll(8) == 0 => Edit::Remove(RecordKey::Pass(pass_number(1))),
+        16 => Edit::Remove(RecordKey::Space(label("s", dice.roll(SPACES)))),
         _ => Edit::Remove(RecordKey::Visit(number, date(2026, 1, 1).at(0, 0, 0, 0))),
     }
 }
@@ -234,6 +302,8 @@ struct Waiting {
     id: PassageId,
     plate: PlateNumber,
     since: i64,
+    /// The pass by which it was admitted.
+    pass: Option<PassId>,
 }
 
 /// A vehicle that has not passed after so many seconds has gone, and its place is given up.
@@ -403,12 +473,33 @@ impl Trial {
             .unwrap();
         let model = self.now();
         if verdict.decision != Decision::Admit {
-            if verdict.reason == Reason::SpacesFull {
-                self.count("space refused");
+            match verdict.reason {
+                Reason::SpacesFull => self.count("space refused"),
+                Reason::PassUsedUp => self.count("pass used up"),
+                _ => {}
             }
             return;
         }
-        assert!(model.vehicle(&number).is_some() || verdict.reason == Reason::Visitor);
+        let reason = verdict.reason;
+        assert!(
+            model.vehicle(&number).is_some() || matches!(reason, Reason::Visitor | Reason::Pass)
+        );
+        let pass = verdict.evidence.pass;
+        assert_eq!(pass.is_some(), reason == Reason::Pass);
+        if let Some(id) = pass {
+            let held = model.pass(id.number).unwrap();
+            assert_eq!((held.id(), held.bearer.plate()), (id, Some(&number)));
+            assert!(held.revoked.is_none() && held.until >= date(2026, 1, 5));
+            let others = self.waiting.iter();
+            let others = others.filter(|w| w.pass == Some(id) && w.plate != number);
+            let taken = model.used(id) + others.count() as u32;
+            assert!(
+                held.entries.is_none_or(|n| taken < u32::from(n)),
+                "{held:?} {taken}"
+            );
+            self.count("pass accepted");
+        }
+        let model = self.now();
         if model.needs_space(&number) {
             let mut inside = model.inside.clone();
             inside.extend(self.waiting.iter().map(|w| w.plate.clone()));
@@ -427,6 +518,7 @@ impl Trial {
             id,
             plate: number,
             since,
+            pass,
         });
     }
 
@@ -435,17 +527,16 @@ impl Trial {
             return;
         }
         let at = self.dice.roll(self.waiting.len());
-        let (id, number) = {
+        let (id, number, pass) = {
             let next = &self.waiting[at];
-            (next.id, next.plate.clone())
+            (next.id, next.plate.clone(), next.pass)
         };
-        let through = self.dice.roll(4) > 0;
-        let outcome = if through {
-            Outcome::Passed
-        } else {
-            Outcome::TurnedAway
+        let outcome = match self.dice.roll(8) {
+            0 => Outcome::TurnedAway,
+            1 => Outcome::Interrupted,
+            _ => Outcome::Passed,
         };
-        if self.record(id, &number, Direction::Entry, outcome) {
+        if self.record(id, &number, pass, Direction::Entry, outcome) {
             // One plate waits once, however often it was looked at.
             self.waiting.retain(|w| w.plate != number);
             self.count("passages");
@@ -460,7 +551,7 @@ impl Trial {
         let number = inside[self.dice.roll(inside.len())].clone();
         self.stamps += 1;
         let id = PassageId(Uuid::from_u128(self.stamps));
-        self.record(id, &number, Direction::Exit, Outcome::Passed);
+        self.record(id, &number, None, Direction::Exit, Outcome::Passed);
     }
 
     /// Appends a passage without a sync; whether the store took it.
@@ -468,6 +559,7 @@ impl Trial {
         &mut self,
         passage: PassageId,
         plate: &PlateNumber,
+        pass: Option<PassId>,
         direction: Direction,
         outcome: Outcome,
     ) -> bool {
@@ -480,6 +572,7 @@ impl Trial {
             ended: stamp.time,
             decision: Some(Decision::Admit),
             reason: Some(Reason::Registered),
+            pass,
             plate: Some(plate.clone()),
             kind: None,
             outcome,
@@ -501,8 +594,47 @@ impl Trial {
             }
             _ => {}
         }
+        if let (Some(pass), Outcome::Passed | Outcome::Interrupted) = (pass, outcome) {
+            next.use_entry(pass);
+        }
         self.history.push(next);
         true
+    }
+
+    /// A guard lets the bearer of a pass in by hand.
+    fn use_pass(&mut self) {
+        let number = pass_number(1 + self.dice.roll(PASSES));
+        let edition = 1 + self.dice.roll(2) as u16;
+        let id = PassId { number, edition };
+        let held = self.now().pass(number).filter(|p| p.id() == id).cloned();
+        let waiting = self.waiting.iter().filter(|w| w.pass == Some(id)).count();
+        let taken = self.now().used(id) + waiting as u32;
+        let left = held.is_some_and(|p| p.entries.is_none_or(|n| taken < u32::from(n)));
+        let mut expected = self.now().clone();
+        expected.use_entry(id);
+        let stamp = self.stamp();
+        let result = self.ledger.use_pass(id, None, "test", stamp);
+        self.settled(result, left.then_some(expected));
+    }
+
+    /// Many passes at once, all or none.
+    fn issue(&mut self) {
+        let passes: Vec<Pass> = (0..self.dice.roll(4))
+            .map(|_| any_pass(&mut self.dice))
+            .collect();
+        let mut next = self.now().clone();
+        let mut numbers = BTreeSet::new();
+        let mut allowed = true;
+        for pass in &passes {
+            let held = self.now().pass(pass.number).map(|p| p.edition);
+            allowed &= numbers.insert(pass.number) && held.is_none_or(|n| n < pass.edition);
+            let record = Record::Pass(Box::new(pass.clone()));
+            next.records.insert(record.key(), record);
+        }
+        allowed &= next.is_whole();
+        let stamp = self.stamp();
+        let result = self.ledger.issue(&passes, "test", "", stamp);
+        self.settled(result.map(|_| ()), allowed.then_some(next));
     }
 
     fn mark_outside(&mut self) {
@@ -555,7 +687,9 @@ impl Trial {
         let clock = self.clock;
         self.waiting.retain(|w| clock < w.since + PATIENCE);
         match self.dice.roll(100) {
-            0..=29 => self.transact(),
+            0..=26 => self.transact(),
+            27 | 28 => self.use_pass(),
+            29 => self.issue(),
             30..=31 => self.import(),
             32..=56 => self.arrive(),
             57..=76 => self.pass(),
@@ -598,16 +732,18 @@ fn the_register_is_what_was_acknowledged_and_spaces_are_never_over_filled() {
         }
     }
     println!("{operations} operations: {counts:?}");
-    for what in [
-        "changes acknowledged",
-        "changes refused",
-        "space given",
-        "space refused",
-        "passages",
-        "crashes",
+    for (what, often) in [
+        ("changes acknowledged", 200),
+        ("changes refused", 200),
+        ("space given", 200),
+        ("space refused", 200),
+        ("passages", 200),
+        ("crashes", 200),
+        ("pass accepted", 200),
+        ("pass used up", 1500),
     ] {
         assert!(
-            counts.get(what).is_some_and(|&n| n * 200 > operations),
+            counts.get(what).is_some_and(|&n| n * often > operations),
             "{what}: {counts:?}"
         );
     }

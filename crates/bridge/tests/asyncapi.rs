@@ -20,7 +20,7 @@ use domain::passage::{Direction, Outcome, PassageId, PassageRecord};
 use domain::signing::{Purpose, SecretKey, Signed};
 use domain::time::Monotonic;
 use domain::verdict::{Evidence, Reason, Verdict};
-use domain::{Name, PlateNumber};
+use domain::{Name, PassId, PlateNumber};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -53,6 +53,13 @@ fn plate() -> PlateNumber {
 }
 
 /// One event of every kind.
+fn pass() -> PassId {
+    PassId {
+        number: "637".parse().unwrap(),
+        edition: 1,
+    }
+}
+
 #[allow(clippy::too_many_lines)] // a list: one example a kind
 fn events() -> Vec<Event> {
     let (lane, barrier) = (name("entry"), name("main"));
@@ -80,6 +87,7 @@ fn events() -> Vec<Event> {
             ended: time(),
             decision: Some(Reason::Registered.decision()),
             reason: Some(Reason::Registered),
+            pass: Some(pass()),
             plate: Some(plate()),
             kind: None,
             outcome: Outcome::Passed,
@@ -128,6 +136,11 @@ fn events() -> Vec<Event> {
             by: "committee".to_owned(),
             why: "the space is empty".to_owned(),
         },
+        Event::PassUsed {
+            pass: pass(),
+            plate: None,
+            by: "guard".to_owned(),
+        },
         Event::Alarm {
             code: "server-silent".to_owned(),
             message: "the committee's server has acknowledged nothing for 10 minutes".to_owned(),
@@ -166,6 +179,7 @@ fn events() -> Vec<Event> {
             | Event::Camera { .. }
             | Event::Registry { .. }
             | Event::MarkedOutside { .. }
+            | Event::PassUsed { .. }
             | Event::Alarm { .. }
             | Event::Command { .. }
             | Event::MessageRefused { .. }
@@ -400,7 +414,7 @@ fn every_message_fits_its_schema_and_a_changed_one_does_not() {
         }
         *seen.entry(schema).or_insert(0) += 1;
     }
-    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (15, 7, 3));
+    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (16, 7, 3));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::command::{CommandKind, Refusal, Transaction};
 use crate::names::Name;
+use crate::pass::PassId;
 use crate::passage::{PassageId, PassageRecord};
 use crate::plate::PlateNumber;
 use crate::verdict::Verdict;
@@ -110,6 +111,17 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         why: String,
     },
+    /// A person looked at a numbered pass and let its bearer in: on foot, or by hand. An entry of
+    /// it is used.
+    PassUsed {
+        /// The pass.
+        pass: PassId,
+        /// The plate of the vehicle, if it came with one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plate: Option<PlateNumber>,
+        /// Who looked.
+        by: String,
+    },
     /// Something needs a person.
     Alarm {
         /// A short code.
@@ -187,6 +199,16 @@ pub enum RegistryChange {
         /// Each of them.
         records: Vec<RecordChange>,
     },
+    /// Many passes were issued at once.
+    Issued {
+        /// How many.
+        passes: u64,
+        /// SHA-256 of their records' text, in the order of their numbers, a line each: what the
+        /// list was can be shown later, and the entry stays small.
+        digest: Digest,
+        /// The first of them.
+        records: Vec<RecordChange>,
+    },
     /// A whole list took the register's place.
     Imported {
         /// Vehicles afterwards.
@@ -217,7 +239,7 @@ pub struct RowCounts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordChange {
     /// The kind: `vehicle`, `household`, `space`, `schedule`, `visit`, `block`, `closure`,
-    /// `rules`.
+    /// `pass`, `rules`.
     pub record: String,
     /// What it is found by.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -245,6 +267,7 @@ impl Event {
             Self::Camera { .. } => "camera",
             Self::Registry { .. } => "registry",
             Self::MarkedOutside { .. } => "marked-outside",
+            Self::PassUsed { .. } => "pass-used",
             Self::Alarm { .. } => "alarm",
             Self::Command { .. } => "command",
             Self::MessageRefused { .. } => "message-refused",

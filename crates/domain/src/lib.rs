@@ -6,6 +6,7 @@
 //! - [`reading`]: what the reader saw (a matrix of log-probabilities), how readings of one
 //!   vehicle become a sighting, and how well a given plate number explains it.
 //! - [`verdict`]: admit, refuse or ask the guard, with a reason code and the evidence.
+//! - [`pass`]: the numbers of numbered passes.
 //! - [`passage`]: one vehicle's visit to one lane, from first sight to its record.
 //! - [`event`]: what the journal holds: hash-chained entries that are the record of truth.
 //! - [`chain`]: following a journal that may have holes.
@@ -22,6 +23,7 @@ pub mod chain;
 pub mod command;
 pub mod event;
 pub mod names;
+pub mod pass;
 pub mod passage;
 pub mod plate;
 pub mod reading;
@@ -33,6 +35,7 @@ pub mod words;
 
 pub use event::{Entry, Event};
 pub use names::Name;
+pub use pass::{PassId, PassNumber};
 pub use passage::{Direction, Outcome, PassageId, PassageRecord};
 pub use plate::{PlateKind, PlateNumber};
 pub use reading::{Alphabet, LogProb, Quad, Reading, Sighting, Vehicle};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::names::Name;
+use crate::pass::PassId;
 use crate::plate::{PlateKind, PlateNumber};
 use crate::verdict::{Decision, Reason};
 
@@ -100,6 +101,9 @@ pub struct PassageRecord {
     /// The plate the verdict was about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plate: Option<PlateNumber>,
+    /// The numbered pass by whose right it was admitted; an entry of it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<PassId>,
     /// The plate's kind by its look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<PlateKind>,

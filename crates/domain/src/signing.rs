@@ -32,6 +32,8 @@ pub enum Purpose {
     Head,
     /// A device's answer to a request.
     Response,
+    /// A numbered pass.
+    Pass,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Entry => "menshen entry 1\n",
             Self::Head => "menshen head 1\n",
             Self::Response => "menshen response 1\n",
+            Self::Pass => "menshen pass 1\n",
         }
     }
 
@@ -91,6 +94,11 @@ fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
 pub struct PublicKey(VerifyingKey);
 
 impl PublicKey {
+    /// The key's 32 bytes.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
     /// Whether the owner of this key signed this text for this purpose.
     pub fn verifies(&self, purpose: Purpose, text: &[u8], signature: &Signature) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
@@ -186,6 +194,18 @@ impl fmt::Debug for SecretKey {
 /// A signature.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature([u8; 64]);
+
+impl Signature {
+    /// Its bytes, as they stand in a message that is no JSON.
+    pub const fn to_bytes(self) -> [u8; 64] {
+        self.0
+    }
+
+    /// The signature of these bytes; whether it fits anything is another question.
+    pub const fn from_bytes(bytes: [u8; 64]) -> Self {
+        Self(bytes)
+    }
+}
 
 impl FromStr for Signature {
     type Err = KeyError;

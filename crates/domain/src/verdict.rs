@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
 
+use crate::pass::PassId;
 use crate::passage::Direction;
 use crate::plate::{PlateKind, PlateNumber};
 use crate::reading::Score;
@@ -88,7 +89,11 @@ macro_rules! reasons {
             pub const fn is_of_right(self) -> bool {
                 matches!(
                     self,
-                    Self::Registered | Self::MissedExit | Self::Visitor | Self::AlwaysPasses
+                    Self::Registered
+                        | Self::MissedExit
+                        | Self::Visitor
+                        | Self::Pass
+                        | Self::AlwaysPasses
                 )
             }
         }
@@ -102,6 +107,8 @@ reasons! {
     MissedExit = "missed-exit", Admit, "已登记车辆，上次离开未记录";
     /// Booked as a visitor by a household.
     Visitor = "visitor", Admit, "住户预约访客";
+    /// Its numbered pass is valid.
+    Pass = "pass", Admit, "持有效通行证";
     /// A kind of vehicle that always passes here.
     AlwaysPasses = "always-passes", Admit, "特种车辆放行";
     /// Leaving: nobody is locked in.
@@ -120,6 +127,24 @@ reasons! {
     OutsideHours = "outside-hours", Refuse, "不在准入时段";
     /// On the blocklist.
     Blocked = "blocked", Refuse, "黑名单车辆";
+    /// Its numbered pass was revoked.
+    PassRevoked = "pass-revoked", Refuse, "通行证已注销";
+    /// The last day of its numbered pass is past.
+    PassExpired = "pass-expired", Refuse, "通行证已过期";
+    /// The first day of its numbered pass is still to come.
+    PassNotYetValid = "pass-not-yet-valid", Refuse, "通行证未到生效日期";
+    /// All entries of its numbered pass are used up.
+    PassUsedUp = "pass-used-up", Refuse, "通行证次数已用完";
+    /// The pass that was shown belongs to another plate.
+    PassWrongPlate = "pass-wrong-plate", Refuse, "通行证与车牌不符";
+    /// The pass that was shown carries no signature of a key that is enrolled here.
+    PassForged = "pass-forged", Refuse, "通行证系伪造";
+    /// The pass that was shown was altered, or read wrongly.
+    PassAltered = "pass-altered", Refuse, "通行证被改动或未读清";
+    /// The pass that was shown is not in the register.
+    PassUnknown = "pass-unknown", Refuse, "登记库中无此通行证";
+    /// The pass that was shown is an earlier edition; a newer one has taken its place.
+    PassReplaced = "pass-replaced", Refuse, "旧版通行证，已补发新证";
     /// The guard said no.
     GuardRefused = "guard-refused", Refuse, "门卫不放行";
     /// Nobody answered in time.
@@ -132,6 +157,8 @@ reasons! {
     Unread = "unread", AskGuard, "未见车牌";
     /// The registration depends on the date, and the clock is not trusted yet.
     ClockUntrusted = "clock-untrusted", AskGuard, "时钟未校准，无法核对有效期";
+    /// The pass that was shown is a blank: nobody wrote down yet whose it is.
+    PassBlank = "pass-blank", AskGuard, "空白通行证，尚未登记使用人";
     /// The vehicle is booked as a visitor, but not for this time.
     VisitNotNow = "visit-not-now", AskGuard, "不在预约时间内";
     /// The household is under a restriction.
@@ -191,6 +218,9 @@ pub struct Evidence {
     pub matrix: String,
     /// Version of the registry it was decided against.
     pub registry_version: u64,
+    /// The numbered pass by which it enters, if that is its right; the entry counts for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<PassId>,
     /// What the rules were asked with; absent where the picture alone was judged, as in all
     /// verdicts before there were rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,6 +251,19 @@ pub struct Circumstances {
     /// Those inside of whom the rules asked, in the order of the plates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<Inside>,
+    /// The passes of which the rules asked how often they were used, in the order of their
+    /// numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passes: Vec<PassEntries>,
+}
+
+/// How many entries of a pass were used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassEntries {
+    /// The pass.
+    pub pass: PassId,
+    /// Entries used.
+    pub entries: u32,
 }
 
 /// A vehicle inside the compound, as far as the gate saw.

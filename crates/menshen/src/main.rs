@@ -14,6 +14,7 @@ mod demo;
 mod eval;
 mod keys;
 mod outcome;
+mod pass;
 mod read;
 mod registry;
 mod relay;
@@ -58,6 +59,9 @@ enum Verb {
     /// The register of vehicles / 车辆登记
     #[command(subcommand)]
     Registry(registry::Verb),
+    /// Numbered passes: issue, print, check, revoke / 通行证
+    #[command(subcommand)]
+    Pass(pass::Verb),
     /// Answer for a vehicle the gate asks about / 门卫答复
     Answer(answer::AnswerArgs),
     /// How the running gate is / 运行状态
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Verb::Read(args) => read::run(args),
         Verb::Eval(args) => eval::run(args),
         Verb::Registry(verb) => registry::run(verb),
+        Verb::Pass(verb) => pass::run(verb),
         Verb::Answer(args) => answer::run(args),
         Verb::Status(args) => answer::status(&args),
         Verb::Keys(verb) => keys::run(verb),

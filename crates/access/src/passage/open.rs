@@ -145,6 +145,7 @@ impl Passage {
             ended,
             decision: verdict.as_ref().map(|v| v.decision),
             reason: verdict.as_ref().map(|v| v.reason),
+            pass: verdict.as_ref().and_then(|v| v.evidence.pass),
             plate: verdict.and_then(|v| v.plate),
             kind: self.vehicle.and_then(|v| v.sighting.kind),
             outcome,

@@ -46,6 +46,7 @@ fn told_by_scores(reason: Reason) -> bool {
         Reason::Registered
             | Reason::MissedExit
             | Reason::Visitor
+            | Reason::Pass
             | Reason::NotRegistered
             | Reason::Ambiguous
             | Reason::UnclearPicture

@@ -33,6 +33,7 @@ use crate::registry::{Ranked, RegistryView};
 
 pub use explain::explain;
 pub use replay::{ReplayError, replay};
+pub(crate) use rules::Standing;
 pub use rules::{Clock, Empty, Occupancy, judge};
 
 /// By how much a hypothesis must win, in 1/1024 nat (see [`Score`]).
@@ -181,6 +182,7 @@ fn decide_sighting(input: &PolicyInput<'_>, sighting: &Sighting) -> Option<Verdi
             readings: sighting.readings,
             matrix: hex::encode(matrix.to_bytes()),
             registry_version: input.registry.map_or(0, RegistryView::version),
+            pass: None,
             circumstances: None,
         };
         Verdict::new(reason, plate.cloned(), evidence)

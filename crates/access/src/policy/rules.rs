@@ -4,7 +4,7 @@
 //! that is never weakened here. [`judge`] then asks whether that vehicle may pass at this time:
 //!
 //! ```text
-//! decide ─► a known plate ─► blocked? ─► booked, valid, leased, in its hours? ─► restricted,
+//! decide ─► a known plate ─► blocked? ─► booked, valid, leased, in its hours, a pass? ─► restricted,
 //!       │                    fee paid, closed? ─► inside already? ─► a space? ─► room? ─► admit
 //!       ├─► a clear stranger ─► blocked? of a kind that always passes? ─► refuse
 //!       └─► unclear ─► the guard
@@ -16,12 +16,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::verdict::{Circumstances, Inside};
-use domain::{Direction, PlateNumber, Reason, Sighting, Verdict};
+use domain::verdict::{Circumstances, Inside, PassEntries};
+use domain::{Direction, PassId, PlateNumber, Reason, Sighting, Verdict};
 use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::{PolicyInput, decide};
+use crate::pass::Pass;
 use crate::registry::book::Rules;
 use crate::registry::{Label, RegistryView, Vehicle};
 
@@ -42,12 +43,57 @@ pub enum Clock {
     },
 }
 
+impl Clock {
+    /// Where a last day, itself included, stands: [`Standing::Behind`] if it is over. While the clock
+    /// is not trusted, days within `near` days after the last one that was believed are unknown.
+    pub(crate) fn last_day(self, last: Date, near: u16) -> Standing {
+        match self {
+            Self::Trusted { local, .. } if last < local.date() => Standing::Behind,
+            Self::Trusted { .. } => Standing::Ahead,
+            Self::Untrusted { not_before: None } => Standing::Unknown,
+            Self::Untrusted {
+                not_before: Some(day),
+            } => {
+                if last < day {
+                    Standing::Behind
+                } else if last > day.saturating_add(i32::from(near).days()) {
+                    Standing::Ahead
+                } else {
+                    Standing::Unknown
+                }
+            }
+        }
+    }
+
+    /// Where a first day stands: [`Standing::Behind`] if it has come.
+    pub(crate) fn first_day(self, first: Date, near: u16) -> Standing {
+        match self {
+            Self::Trusted { local, .. } if local.date() < first => Standing::Ahead,
+            Self::Trusted { .. } => Standing::Behind,
+            Self::Untrusted { not_before: None } => Standing::Unknown,
+            Self::Untrusted {
+                not_before: Some(day),
+            } => {
+                if first <= day {
+                    Standing::Behind
+                } else if first > day.saturating_add(i32::from(near).days()) {
+                    Standing::Ahead
+                } else {
+                    Standing::Unknown
+                }
+            }
+        }
+    }
+}
+
 /// Who is inside.
 pub trait Occupancy {
     /// When the vehicle entered, if it is inside as far as the gate saw.
     fn inside(&self, plate: &PlateNumber) -> Option<Timestamp>;
     /// How many vehicles are inside.
     fn count(&self) -> u32;
+    /// How many entries of this edition of a pass are used, or taken by vehicles on their way in.
+    fn entries(&self, pass: PassId) -> u32;
 }
 
 /// Nobody is inside, or nobody knows.
@@ -62,6 +108,10 @@ impl Occupancy for Empty {
     fn count(&self) -> u32 {
         0
     }
+
+    fn entries(&self, _: PassId) -> u32 {
+        0
+    }
 }
 
 impl Occupancy for Circumstances {
@@ -72,6 +122,11 @@ impl Occupancy for Circumstances {
 
     fn count(&self) -> u32 {
         self.vehicles_inside
+    }
+
+    fn entries(&self, pass: PassId) -> u32 {
+        let found = self.passes.iter().find(|p| p.pass == pass);
+        found.map_or(0, |p| p.entries)
     }
 }
 
@@ -87,7 +142,9 @@ pub fn judge(input: &PolicyInput<'_>, clock: Clock, occupancy: &dyn Occupancy) -
     let asked = Asked {
         occupancy,
         answers: RefCell::default(),
+        entries: RefCell::default(),
     };
+    let mut pass = None;
     let reason = match (seen.reason, &seen.plate, input.registry) {
         (Reason::Registered | Reason::ClockUntrusted, Some(plate), Some(view)) => {
             let court = Court {
@@ -97,7 +154,7 @@ pub fn judge(input: &PolicyInput<'_>, clock: Clock, occupancy: &dyn Occupancy) -
                 inside: &asked,
             };
             match input.direction {
-                Direction::Entry => court.entry(plate),
+                Direction::Entry => court.entry(plate, &mut pass),
                 Direction::Exit => court.exit(plate),
             }
         }
@@ -115,6 +172,8 @@ pub fn judge(input: &PolicyInput<'_>, clock: Clock, occupancy: &dyn Occupancy) -
         Clock::Untrusted { not_before } => (None, None, not_before),
     };
     let mut evidence = seen.evidence;
+    evidence.pass = pass;
+    let (inside, passes) = asked.into_answers();
     evidence.circumstances = Some(Box::new(Circumstances {
         direction: input.direction,
         final_look: input.final_look,
@@ -123,7 +182,8 @@ pub fn judge(input: &PolicyInput<'_>, clock: Clock, occupancy: &dyn Occupancy) -
         time,
         not_before,
         vehicles_inside: occupancy.count(),
-        inside: asked.into_inside(),
+        inside,
+        passes,
     }));
     Some(Verdict::new(reason, seen.plate, evidence))
 }
@@ -132,6 +192,7 @@ pub fn judge(input: &PolicyInput<'_>, clock: Clock, occupancy: &dyn Occupancy) -
 struct Asked<'a> {
     occupancy: &'a dyn Occupancy,
     answers: RefCell<BTreeMap<PlateNumber, Timestamp>>,
+    entries: RefCell<BTreeMap<PassId, u32>>,
 }
 
 impl Asked<'_> {
@@ -141,21 +202,50 @@ impl Asked<'_> {
         Some(since)
     }
 
-    fn into_inside(self) -> Vec<Inside> {
-        let answers = self.answers.into_inner().into_iter();
-        answers
-            .map(|(plate, since)| Inside { plate, since })
-            .collect()
+    /// Of those that are not counted nobody asks.
+    fn entries(&self, pass: &Pass) -> u32 {
+        let id = pass.id();
+        if pass.entries.is_none() {
+            return 0;
+        }
+        let entries = self.occupancy.entries(id);
+        self.entries.borrow_mut().insert(id, entries);
+        entries
+    }
+
+    fn into_answers(self) -> (Vec<Inside>, Vec<PassEntries>) {
+        let inside = self.answers.into_inner().into_iter();
+        let passes = self.entries.into_inner().into_iter();
+        (
+            inside
+                .map(|(plate, since)| Inside { plate, since })
+                .collect(),
+            passes
+                .map(|(pass, entries)| PassEntries { pass, entries })
+                .collect(),
+        )
     }
 }
 
 /// Where a day or a moment stands towards now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub(crate) enum Standing {
+    /// Still to come, or going on.
     Ahead,
+    /// Past.
     Behind,
     /// The clock is not trusted, and it may be either.
     Unknown,
+}
+
+/// By what right a vehicle may pass.
+#[derive(Debug, Clone, Copy)]
+struct Right<'a> {
+    reason: Reason,
+    /// Whose household answers for it.
+    household: Option<&'a Label>,
+    /// The numbered pass of which it uses an entry.
+    pass: Option<PassId>,
 }
 
 /// One known vehicle before the rules.
@@ -169,23 +259,7 @@ struct Court<'a> {
 impl Court<'_> {
     /// Whether a last day, itself included, is past.
     fn last_day(&self, last: Date) -> Standing {
-        match self.clock {
-            Clock::Trusted { local, .. } if last < local.date() => Standing::Behind,
-            Clock::Trusted { .. } => Standing::Ahead,
-            Clock::Untrusted { not_before: None } => Standing::Unknown,
-            Clock::Untrusted {
-                not_before: Some(day),
-            } => {
-                let near = day.saturating_add(i32::from(self.rules.near_limit_days).days());
-                if last < day {
-                    Standing::Behind
-                } else if last > near {
-                    Standing::Ahead
-                } else {
-                    Standing::Unknown
-                }
-            }
-        }
+        self.clock.last_day(last, self.rules.near_limit_days)
     }
 
     /// Whether it is now between two moments: [`Standing::Ahead`] if so, [`Standing::Behind`] if
@@ -209,19 +283,18 @@ impl Court<'_> {
         }
     }
 
-    fn entry(&self, plate: &PlateNumber) -> Reason {
+    /// What becomes of a known plate that wants in; `pass` is told which numbered pass it uses.
+    fn entry(&self, plate: &PlateNumber, pass: &mut Option<PassId>) -> Reason {
         if self.is_blocked(plate) {
             return Reason::Blocked;
         }
-        let vehicle = self.view.get(plate);
-        let permitted = vehicle.map_or_else(|| self.visit(plate), |v| self.permission(v));
-        let (reason, household) = match permitted {
-            Ok(permitted) => permitted,
-            // A resident's visitor, with a row of its own that does not hold any more.
-            Err(why) => match self.visit(plate) {
-                Ok(permitted) if vehicle.is_some() => permitted,
-                _ => return why,
-            },
+        let Right {
+            reason,
+            household,
+            pass: used,
+        } = match self.right(plate) {
+            Ok(right) => right,
+            Err(why) => return why,
         };
         if let Some(why) = household.and_then(|id| self.household(id)) {
             return why;
@@ -240,6 +313,7 @@ impl Court<'_> {
         } else if self.is_full(plate) {
             return Reason::CompoundFull;
         }
+        *pass = used;
         if missed && reason == Reason::Registered {
             Reason::MissedExit
         } else {
@@ -247,17 +321,61 @@ impl Court<'_> {
         }
     }
 
+    /// By what right a known plate may pass now: its own row, a booking, or a numbered pass; the
+    /// first that holds. If none does, why the first that there is does not.
+    fn right(&self, plate: &PlateNumber) -> Result<Right<'_>, Reason> {
+        let own = self.view.get(plate).map(|v| self.permission(v));
+        if let Some(Ok(right)) = own {
+            return Ok(right);
+        }
+        let booked = (!self.view.visits(plate).is_empty()).then(|| self.visit(plate));
+        if let Some(Ok(right)) = booked {
+            return Ok(right);
+        }
+        let passes = (!self.view.passes(plate).is_empty()).then(|| self.passes(plate));
+        if let Some(Ok(right)) = passes {
+            return Ok(right);
+        }
+        own.or(booked)
+            .or(passes)
+            .unwrap_or(Err(Reason::VisitNotNow))
+    }
+
+    /// Whether one of the passes that bind a plate holds now. If none does, the doubt of one whose
+    /// day is not known, or else why the one issued last does not.
+    fn passes(&self, plate: &PlateNumber) -> Result<Right<'_>, Reason> {
+        let mut refusal = Reason::PassUnknown;
+        for pass in self.view.passes(plate) {
+            let near = self.rules.near_limit_days;
+            match pass.standing(self.clock, near, self.inside.entries(pass)) {
+                Ok(()) => {
+                    return Ok(Right {
+                        reason: Reason::Pass,
+                        household: pass.household.as_ref(),
+                        pass: Some(pass.id()),
+                    });
+                }
+                Err(_) if refusal == Reason::ClockUntrusted => {}
+                Err(why) => refusal = why,
+            }
+        }
+        Err(refusal)
+    }
+
     fn exit(&self, plate: &PlateNumber) -> Reason {
         let vehicle = self.view.get(plate);
         let household = vehicle
             .and_then(|v| v.household.as_ref())
-            .or_else(|| self.view.visits(plate).first().map(|v| &v.household));
+            .or_else(|| self.view.visits(plate).first().map(|v| &v.household))
+            .or_else(|| {
+                let passes = self.view.passes(plate);
+                passes.iter().find_map(|p| p.household.as_ref())
+            });
         let restricted = household.and_then(|id| self.restricted(id));
         if restricted.is_some() {
             return Reason::RestrictedExit;
         }
-        let permitted = vehicle.map_or_else(|| self.visit(plate), |v| self.permission(v));
-        permitted.map_or(Reason::ExitOpen, |(reason, _)| reason)
+        self.right(plate).map_or(Reason::ExitOpen, |r| r.reason)
     }
 
     fn is_blocked(&self, plate: &PlateNumber) -> bool {
@@ -270,7 +388,7 @@ impl Court<'_> {
     }
 
     /// Whether a registered vehicle's own permission holds now.
-    fn permission<'v>(&self, vehicle: &'v Vehicle) -> Result<(Reason, Option<&'v Label>), Reason> {
+    fn permission<'v>(&self, vehicle: &'v Vehicle) -> Result<Right<'v>, Reason> {
         for (last, ended) in [
             (vehicle.valid_until, Reason::Expired),
             (vehicle.lease_until, Reason::LeaseEnded),
@@ -290,15 +408,25 @@ impl Court<'_> {
                 return Err(Reason::OutsideHours);
             }
         }
-        Ok((Reason::Registered, vehicle.household.as_ref()))
+        Ok(Right {
+            reason: Reason::Registered,
+            household: vehicle.household.as_ref(),
+            pass: None,
+        })
     }
 
     /// Whether a visitor's booking holds now.
-    fn visit(&self, plate: &PlateNumber) -> Result<(Reason, Option<&Label>), Reason> {
+    fn visit(&self, plate: &PlateNumber) -> Result<Right<'_>, Reason> {
         let mut unknown = false;
         for visit in self.view.visits(plate) {
             match self.between(visit.from, visit.until) {
-                Standing::Ahead => return Ok((Reason::Visitor, Some(&visit.household))),
+                Standing::Ahead => {
+                    return Ok(Right {
+                        reason: Reason::Visitor,
+                        household: Some(&visit.household),
+                        pass: None,
+                    });
+                }
                 Standing::Unknown => unknown = true,
                 Standing::Behind => {}
             }
@@ -433,6 +561,7 @@ fn stranger(
         inside: &Asked {
             occupancy: &Empty,
             answers: RefCell::default(),
+            entries: RefCell::default(),
         },
     };
     if court.is_blocked(plate) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Decision, Direction, PlateKind, PlateNumber, Reason, Verdict};
+use domain::{Decision, Direction, PassId, PassNumber, PlateKind, PlateNumber, Reason, Verdict};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, date};
 use proptest::prelude::*;
@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::rules::{Clock, Occupancy, judge};
 use super::tests::{alphabet, plate, sighting};
 use super::{Margins, PolicyInput, decide, explain, replay};
+use crate::pass::{Bearer, Pass};
 use crate::registry::book::{
     Block, Book, Closure, Household, Record, Restriction, Rules, Schedule, Space, Visit,
 };
@@ -23,7 +24,7 @@ fn label(text: &str) -> Label {
 }
 
 #[derive(Default)]
-struct Yard(BTreeMap<PlateNumber, Timestamp>);
+struct Yard(BTreeMap<PlateNumber, Timestamp>, u32);
 
 impl Yard {
     fn with(plates: &[(&str, i64)]) -> Self {
@@ -31,7 +32,7 @@ impl Yard {
             let since = instant().as_second() - hours_ago * 3600;
             (plate(text), Timestamp::from_second(since).unwrap())
         });
-        Self(stays.collect())
+        Self(stays.collect(), 0)
     }
 }
 
@@ -42,6 +43,10 @@ impl Occupancy for Yard {
 
     fn count(&self) -> u32 {
         self.0.len() as u32
+    }
+
+    fn entries(&self, _: PassId) -> u32 {
+        self.1
     }
 }
 
@@ -542,4 +547,163 @@ proptest! {
             prop_assert_eq!(&evidence.registered.as_ref().unwrap().plate, judged.plate.as_ref().unwrap());
         }
     }
+}
+
+fn pass(number: u32, plate_text: &str) -> Pass {
+    let number = PassNumber::new(number).unwrap();
+    Pass {
+        bearer: Bearer::Vehicle(plate(plate_text)),
+        ..Pass::blank(number, date(2026, 11, 1), date(2026, 11, 30))
+    }
+}
+
+fn record(pass: Pass) -> Record {
+    Record::Pass(Box::new(pass))
+}
+
+#[test]
+fn a_pass_lets_the_plate_in_that_it_binds_and_each_refusal_has_its_reason() {
+    let yard = Yard::default();
+    let reason = |pass: Pass| {
+        let view = view(Vec::new(), vec![record(pass)]);
+        Gate::entry(&view, &yard).verdict("苏E12345")
+    };
+    let good = || pass(637, "苏E12345");
+    let admitted = reason(good());
+    assert_eq!(
+        (admitted.decision, admitted.reason),
+        (Decision::Admit, Reason::Pass)
+    );
+    assert_eq!(admitted.evidence.pass, Some(good().id()));
+    for (pass, expected) in [
+        (
+            Pass {
+                revoked: Some("lost".into()),
+                ..good()
+            },
+            Reason::PassRevoked,
+        ),
+        (
+            Pass {
+                until: date(2026, 11, 24),
+                ..good()
+            },
+            Reason::PassExpired,
+        ),
+        (
+            Pass {
+                from: date(2026, 11, 26),
+                ..good()
+            },
+            Reason::PassNotYetValid,
+        ),
+        (pass(637, "苏E12346"), Reason::NotRegistered),
+        (
+            Pass {
+                bearer: Bearer::Supplier,
+                ..good()
+            },
+            Reason::NotRegistered,
+        ),
+    ] {
+        let verdict = reason(pass);
+        assert_eq!(
+            (verdict.reason, verdict.decision),
+            (expected, Decision::Refuse)
+        );
+        assert_eq!(verdict.evidence.pass, None);
+    }
+}
+
+#[test]
+fn entries_of_a_pass_are_counted_and_the_next_pass_takes_over() {
+    let counted = |n| Pass {
+        entries: Some(n),
+        ..pass(637, "苏E12345")
+    };
+    let one = view(Vec::new(), vec![record(counted(3))]);
+    for (used, expected) in [
+        (2, Reason::Pass),
+        (3, Reason::PassUsedUp),
+        (4, Reason::PassUsedUp),
+    ] {
+        let yard = Yard(BTreeMap::new(), used);
+        assert_eq!(
+            Gate::entry(&one, &yard).verdict("苏E12345").reason,
+            expected
+        );
+        // Nobody is locked in, and leaving uses nothing.
+        let exit = Gate {
+            direction: Direction::Exit,
+            ..Gate::entry(&one, &yard)
+        };
+        let verdict = exit.verdict("苏E12345");
+        assert_eq!(
+            (verdict.decision, verdict.evidence.pass),
+            (Decision::Admit, None)
+        );
+    }
+    let two = view(
+        Vec::new(),
+        vec![record(counted(3)), record(pass(638, "苏E12345"))],
+    );
+    let yard = Yard(BTreeMap::new(), 3);
+    let verdict = Gate::entry(&two, &yard).verdict("苏E12345");
+    assert_eq!(verdict.evidence.pass, Some(pass(638, "苏E12345").id()));
+}
+
+/// A resident's own row needs no pass, and the compound's other rules hold for passes too.
+#[test]
+fn a_pass_is_used_only_where_nothing_else_admits_and_never_against_a_rule() {
+    let yard = Yard::default();
+    let resident = view(
+        vec![car("苏E12345", "3-2")],
+        vec![
+            Record::Household(household("3-2")),
+            record(pass(637, "苏E12345")),
+        ],
+    );
+    let verdict = Gate::entry(&resident, &yard).verdict("苏E12345");
+    assert_eq!(
+        (verdict.reason, verdict.evidence.pass),
+        (Reason::Registered, None)
+    );
+
+    let expired = Vehicle {
+        valid_until: Some(date(2026, 11, 1)),
+        ..Vehicle::new(plate("苏E12345"))
+    };
+    let renewed = view(vec![expired], vec![record(pass(637, "苏E12345"))]);
+    assert_eq!(
+        Gate::entry(&renewed, &yard).verdict("苏E12345").reason,
+        Reason::Pass
+    );
+
+    let block = Record::Block(Block {
+        plate: plate("苏E12345"),
+        reason: "砸门岗".into(),
+        until: None,
+    });
+    let blocked = view(Vec::new(), vec![block, record(pass(637, "苏E12345"))]);
+    assert_eq!(
+        Gate::entry(&blocked, &yard).verdict("苏E12345").reason,
+        Reason::Blocked
+    );
+
+    let mut restricted = household("3-2");
+    restricted.restriction = Some(Restriction {
+        from: date(2026, 11, 20),
+        until: date(2026, 12, 4),
+        reason: "居家隔离".into(),
+    });
+    let of = Pass {
+        household: Some(label("3-2")),
+        ..pass(637, "苏E12345")
+    };
+    let view = view(Vec::new(), vec![Record::Household(restricted), record(of)]);
+    let verdict = Gate::entry(&view, &yard).verdict("苏E12345");
+    assert_eq!(
+        (verdict.reason, verdict.evidence.pass),
+        (Reason::HouseholdRestricted, None)
+    );
 }

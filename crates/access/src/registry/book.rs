@@ -1,5 +1,5 @@
 //! What the register knows besides vehicles: households, spaces, schedules, visitors, the
-//! blocklist, closures, and the compound's own rules.
+//! blocklist, closures, numbered passes, and the compound's own rules.
 //!
 //! Every kind is a [`Record`] under a [`RecordKey`]; a change is an [`Edit`]. A [`Book`] holds
 //! them all. Records that break their own rules are refused before they are written, and so is
@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use domain::{PlateKind, PlateNumber};
+use domain::{PassNumber, PlateKind, PlateNumber};
 use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Window;
 use super::{FIELD_CHARACTERS, Label, Vehicle};
+use crate::pass::Pass;
 
 /// A household (住户).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +161,8 @@ pub enum Record {
     Block(Block),
     /// A closure.
     Closure(Closure),
+    /// A numbered pass.
+    Pass(Box<Pass>),
     /// The compound's rules.
     Rules(Rules),
 }
@@ -182,6 +185,8 @@ pub enum RecordKey {
     Block(PlateNumber),
     /// A closure's name.
     Closure(Label),
+    /// A pass's number.
+    Pass(PassNumber),
     /// The one set of rules.
     Rules,
 }
@@ -225,6 +230,22 @@ pub enum EditError {
         /// What it points at.
         to: RecordKey,
     },
+    /// A pass would lose its history.
+    #[error(
+        "{key} was printed and handed out, so it is never taken out of the register and its edition never goes back; revoke it with `menshen pass revoke` / 通行证只能注销，不能删除"
+    )]
+    Printed {
+        /// The pass.
+        key: RecordKey,
+    },
+    /// A new pass has the number of one that is there.
+    #[error(
+        "{key} is there already; choose another number, or --replace it, which makes its old paper void / 号码已使用"
+    )]
+    Taken {
+        /// The pass.
+        key: RecordKey,
+    },
     /// Too many changes at once.
     #[error("a transaction has at most {MOST_EDITS} changes, this one has {found}; split it")]
     TooMany {
@@ -247,6 +268,7 @@ impl Record {
             Self::Visit(v) => RecordKey::Visit(v.plate.clone(), v.from),
             Self::Block(b) => RecordKey::Block(b.plate.clone()),
             Self::Closure(c) => RecordKey::Closure(c.id.clone()),
+            Self::Pass(p) => RecordKey::Pass(p.number),
             Self::Rules(_) => RecordKey::Rules,
         }
     }
@@ -263,6 +285,7 @@ impl Record {
                 .collect(),
             Self::Space(s) => vec![household(&s.household)],
             Self::Visit(v) => vec![household(&v.household)],
+            Self::Pass(p) => p.household.iter().map(household).collect(),
             _ => Vec::new(),
         }
     }
@@ -317,6 +340,14 @@ impl Record {
                 return wrong("the closure ends before it begins / 结束时间早于开始时间");
             }
             Self::Closure(c) => vec![&c.reason],
+            Self::Pass(p) => {
+                if let Some(why) = p.wrong() {
+                    return wrong(why);
+                }
+                let mut texts = vec![p.holder.as_str(), p.issuer.as_str()];
+                texts.extend(p.revoked.as_deref());
+                texts
+            }
             Self::Space(_) | Self::Schedule(_) | Self::Rules(_) => Vec::new(),
         };
         if texts
@@ -342,6 +373,7 @@ impl RecordKey {
             Self::Visit(..) => b'g',
             Self::Block(_) => b'b',
             Self::Closure(_) => b'c',
+            Self::Pass(_) => b'p',
             Self::Rules => b'r',
         }
     }
@@ -356,6 +388,7 @@ impl RecordKey {
             Self::Visit(..) => ("visitor", "访客"),
             Self::Block(_) => ("blocked plate", "黑名单"),
             Self::Closure(_) => ("closure", "封闭"),
+            Self::Pass(_) => ("pass", "通行证"),
             Self::Rules => ("rules", "规则"),
         }
     }
@@ -374,6 +407,7 @@ impl RecordKey {
                 id.as_str().to_owned()
             }
             Self::Visit(plate, from) => format!("{plate}@{from}"),
+            Self::Pass(number) => number.to_string(),
             Self::Rules => String::new(),
         }
     }
@@ -479,6 +513,22 @@ impl Book {
     pub fn visits(&self) -> impl Iterator<Item = &Visit> {
         self.records().filter_map(|r| match r {
             Record::Visit(visit) => Some(visit),
+            _ => None,
+        })
+    }
+
+    /// A numbered pass.
+    pub fn pass(&self, number: PassNumber) -> Option<&Pass> {
+        match self.records.get(&RecordKey::Pass(number)) {
+            Some(Record::Pass(pass)) => Some(pass),
+            _ => None,
+        }
+    }
+
+    /// All passes, in order of their numbers.
+    pub fn passes(&self) -> impl Iterator<Item = &Pass> {
+        self.records().filter_map(|r| match r {
+            Record::Pass(pass) => Some(pass.as_ref()),
             _ => None,
         })
     }

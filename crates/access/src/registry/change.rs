@@ -56,6 +56,7 @@ fn word(key: &RecordKey) -> &'static str {
         RecordKey::Visit(..) => "visit",
         RecordKey::Block(_) => "block",
         RecordKey::Closure(_) => "closure",
+        RecordKey::Pass(_) => "pass",
         RecordKey::Rules => "rules",
     }
 }

@@ -7,16 +7,19 @@
 //! never a mixture.
 //!
 //! The pointer carries the schema. Schema 1 had vehicles alone; it is read as it is, and becomes
-//! schema 2 with the next change.
+//! schema 3 with the next change, as does schema 2, which had no passes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::event::RecordChange;
+use domain::PassNumber;
+use domain::event::{Digest, RecordChange, RegistryChange};
 use serde::{Deserialize, Serialize};
 
 use super::book::{Book, Edit, EditError, Household, MOST_EDITS, Record, RecordKey};
 use super::change::{Difference, note};
 use super::{RegistryView, Vehicle};
+use crate::pass::Pass;
 use crate::store::record::{self, Fault};
 use crate::store::{Area, Batch, Store, StoreError};
 
@@ -24,7 +27,7 @@ use crate::store::{Area, Batch, Store, StoreError};
 const CHUNK: usize = 1000;
 
 /// The layout of the register that this program writes and the newest it reads.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Why the register could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +159,14 @@ fn put(vehicles: &mut Vec<Vehicle>, book: &mut Book, record: &Record) -> Option<
             vehicles.insert(at, vehicle.as_ref().clone());
             None
         }
+    }
+}
+
+/// Whether a pass would become an earlier edition of itself, whose papers count again.
+fn goes_back(before: Option<&Record>, after: &Record) -> bool {
+    match (before, after) {
+        (Some(Record::Pass(before)), Record::Pass(after)) => after.edition < before.edition,
+        _ => false,
     }
 }
 
@@ -313,7 +324,14 @@ impl Rows {
                     record.check()?;
                     let key = record.key();
                     let before = put(&mut vehicles, &mut book, record);
+                    if goes_back(before.as_ref(), record) {
+                        return Err(EditError::Printed { key }.into());
+                    }
                     (key, before, Some(record))
+                }
+                Edit::Remove(key @ RecordKey::Pass(_)) => {
+                    let key = key.clone();
+                    return Err(EditError::Printed { key }.into());
                 }
                 Edit::Remove(key) => {
                     let before = remove(&mut vehicles, &mut book, key)
@@ -327,6 +345,50 @@ impl Rows {
         book.check_pointers(vehicles.iter())?;
         let change = self.change(self.pointer.generation, vehicles, book, batch)?;
         Ok((notes, change))
+    }
+
+    /// Puts many new passes into a batch, all of them or none. A pass whose number is taken must
+    /// be a later edition of it.
+    ///
+    /// # Errors
+    /// [`RowsError::Edit`] with the first pass that is not allowed.
+    pub fn issue(
+        &self,
+        passes: &[Pass],
+        batch: &mut Batch,
+    ) -> Result<(RegistryChange, Change), RowsError> {
+        let mut book = self.view.book().clone();
+        let mut issued: BTreeMap<PassNumber, &Pass> = BTreeMap::new();
+        for pass in passes {
+            let held = book.pass(pass.number).map(|p| p.edition);
+            if held.is_some_and(|edition| edition >= pass.edition)
+                || issued.insert(pass.number, pass).is_some()
+            {
+                let key = RecordKey::Pass(pass.number);
+                return Err(EditError::Taken { key }.into());
+            }
+        }
+        let mut text = Vec::new();
+        let mut difference = Difference::default();
+        for pass in issued.into_values() {
+            let record = Record::Pass(Box::new(pass.clone()));
+            record.check()?;
+            let key = record.key();
+            self.write(&key, Some(&record), batch)?;
+            serde_json::to_writer(&mut text, pass)?;
+            text.push(b'\n');
+            let before = book.apply(&Edit::Put(record.clone()));
+            difference.name(&key, before.as_ref(), Some(&record));
+        }
+        book.check_pointers(self.view.vehicles().iter())?;
+        let vehicles = self.view.vehicles().to_vec();
+        let change = self.change(self.pointer.generation, vehicles, book, batch)?;
+        let issued = RegistryChange::Issued {
+            passes: passes.len() as u64,
+            digest: Digest::of(&text),
+            records: difference.records,
+        };
+        Ok((issued, change))
     }
 
     /// Puts one record's row into a batch.

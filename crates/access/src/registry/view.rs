@@ -9,6 +9,7 @@ use domain::{PlateNumber, Sighting};
 
 use super::book::{Book, Space, Visit};
 use super::{Label, Vehicle};
+use crate::pass::Pass;
 
 /// The classes of a registered number's characters, and its place in the list.
 type Classes = (u32, [u8; SLOTS]);
@@ -21,7 +22,8 @@ struct Snapshot {
     version: u64,
     /// In order of their plates.
     vehicles: Vec<Vehicle>,
-    /// Plates that are only booked as visitors, in order; their places follow the vehicles'.
+    /// Plates that are only booked as visitors or bound by a pass; their places follow the
+    /// vehicles'.
     visitors: Vec<Vehicle>,
     places: HashMap<PlateNumber, u32>,
     book: Book,
@@ -44,6 +46,8 @@ struct Indexes {
     plate_spaces: HashMap<PlateNumber, Vec<Label>>,
     /// A plate's bookings.
     visits: HashMap<PlateNumber, Vec<Visit>>,
+    /// The passes that bind a plate, in order of their numbers.
+    passes: HashMap<PlateNumber, Vec<Pass>>,
     spaces: HashMap<Label, Space>,
 }
 
@@ -71,6 +75,12 @@ impl Indexes {
         for visit in book.visits() {
             let list = indexes.visits.entry(visit.plate.clone()).or_default();
             list.push(visit.clone());
+        }
+        for pass in book.passes() {
+            if let Some(plate) = pass.bearer.plate() {
+                let list = indexes.passes.entry(plate.clone()).or_default();
+                list.push(pass.clone());
+            }
         }
         indexes
     }
@@ -105,13 +115,13 @@ impl RegistryView {
             .map(|(vehicle, place)| (vehicle.plate.clone(), place))
             .collect();
         let mut visitors: Vec<Vehicle> = Vec::new();
-        for visit in book.visits() {
+        let booked = book.visits().map(|visit| &visit.plate);
+        let bound = book.passes().filter_map(|pass| pass.bearer.plate());
+        for plate in booked.chain(bound) {
             let next = (vehicles.len() + visitors.len()) as u32;
-            if let std::collections::hash_map::Entry::Vacant(free) =
-                places.entry(visit.plate.clone())
-            {
+            if let std::collections::hash_map::Entry::Vacant(free) = places.entry(plate.clone()) {
                 free.insert(next);
-                visitors.push(Vehicle::new(visit.plate.clone()));
+                visitors.push(Vehicle::new(plate.clone()));
             }
         }
         let indexes = Indexes::of(&vehicles, &book);
@@ -146,13 +156,14 @@ impl RegistryView {
         &self.0.vehicles
     }
 
-    /// The registered vehicle with exactly this plate; a visitor's is none.
+    /// The registered vehicle with exactly this plate; a visitor's or a pass's is none.
     pub fn get(&self, plate: &PlateNumber) -> Option<&Vehicle> {
         let &index = self.0.places.get(plate)?;
         self.0.vehicles.get(index as usize)
     }
 
-    /// Whether exactly this plate is known here: registered, or booked as a visitor's.
+    /// Whether exactly this plate is known here: registered, booked as a visitor's, or bound
+    /// by a pass.
     pub fn contains(&self, plate: &PlateNumber) -> bool {
         self.0.places.contains_key(plate)
     }
@@ -166,6 +177,12 @@ impl RegistryView {
     pub fn visits(&self, plate: &PlateNumber) -> &[Visit] {
         let visits = self.0.indexes.visits.get(plate);
         visits.map_or(&[], Vec::as_slice)
+    }
+
+    /// The passes that bind a plate, in order of their numbers.
+    pub fn passes(&self, plate: &PlateNumber) -> &[Pass] {
+        let passes = self.0.indexes.passes.get(plate);
+        passes.map_or(&[], Vec::as_slice)
     }
 
     /// A household's vehicles, in order of their plates.

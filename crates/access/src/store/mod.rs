@@ -33,6 +33,8 @@ pub enum Area {
     Records,
     /// Vehicles inside the compound, by plate.
     Inside,
+    /// How often passes were used, by their numbers.
+    PassEntries,
 }
 
 impl Area {
@@ -45,6 +47,7 @@ impl Area {
             Self::RegistryPointer => b'r',
             Self::Records => b'e',
             Self::Inside => b'i',
+            Self::PassEntries => b'p',
         }
     }
 

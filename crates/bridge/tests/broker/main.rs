@@ -34,6 +34,7 @@ fn passage() -> Event {
         ended: now,
         decision: None,
         reason: None,
+        pass: None,
         plate: None,
         kind: None,
         outcome: Outcome::TurnedAway,

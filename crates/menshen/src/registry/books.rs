@@ -18,7 +18,7 @@ use super::place::{Act, Change, Place};
 use super::table;
 use crate::outcome::{FOUND_WRONG, WRONG_USAGE, fail};
 
-fn date(text: &str) -> Result<Date, String> {
+pub(crate) fn date(text: &str) -> Result<Date, String> {
     parse_date(text).ok_or_else(|| "this is no date; write it as 2026-12-31".to_owned())
 }
 
@@ -627,6 +627,17 @@ pub(super) fn in_a_line(record: &Record) -> String {
         Record::Closure(c) => {
             say("封闭", &format!("{} – {}", plain(c.from), plain(c.until)));
             say("原因", &c.reason);
+        }
+        Record::Pass(p) => {
+            say(
+                "车牌",
+                &p.bearer
+                    .plate()
+                    .map_or_else(String::new, PlateNumber::dotted),
+            );
+            say("持证人", &p.holder);
+            say("有效期", &format!("{} – {}", p.from, p.until));
+            say("已注销", &p.revoked.as_deref().unwrap_or_default());
         }
         Record::Rules(rules) => {
             let kinds: Vec<&str> = rules.always_pass.iter().map(|k| k.chinese()).collect();

@@ -8,7 +8,7 @@
 mod books;
 mod import;
 mod place;
-mod table;
+pub(crate) mod table;
 mod vehicles;
 
 use std::path::PathBuf;
@@ -17,9 +17,8 @@ use clap::Subcommand;
 use domain::PlateNumber;
 
 use crate::outcome::{DONE, FOUND_WRONG, fail};
-use place::{Act, Place};
-
-pub(crate) use place::{Change, Outcome};
+pub(crate) use books::date;
+pub(crate) use place::{Act, Change, Outcome, Place};
 
 /// `menshen registry …`.
 #[derive(Debug, Subcommand)]

@@ -7,10 +7,13 @@ use access::registry::book::{Edit, Record, RecordKey};
 use clap::Args;
 use domain::PlateNumber;
 use domain::verdict::Inside;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::config;
 use crate::outcome::{FOUND_WRONG, WRONG_USAGE, fail};
+use crate::pass::ask::{Ask, Told};
+use crate::run::clock::WallClock;
 use crate::run::records;
 use crate::run::socket::{self, Reply, Request};
 
@@ -57,6 +60,11 @@ pub(crate) enum Change {
     },
     /// Read everything anew and compare.
     Verify,
+    /// Something about numbered passes.
+    Pass {
+        /// What.
+        ask: Ask,
+    },
 }
 
 /// What came of it.
@@ -80,6 +88,9 @@ pub(crate) struct Outcome {
     /// What is wrong, if that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) wrong: Vec<String>,
+    /// What was asked about passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pass: Option<Box<Told>>,
 }
 
 /// Where the register is and who asks.
@@ -97,7 +108,7 @@ pub(crate) struct Place {
 #[derive(Debug, Args)]
 pub(crate) struct Act {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// Why, for the record / 原因
     #[arg(long, default_value = "")]
     why: String,
@@ -105,8 +116,8 @@ pub(crate) struct Act {
 
 impl Place {
     /// Asks the running gate, or opens the store if none is running.
-    pub(super) fn perform(&self, change: Change) -> Result<Outcome, u8> {
-        let house = config::load(&self.config).map_err(|e| fail(WRONG_USAGE, e))?;
+    pub(crate) fn perform(&self, change: Change) -> Result<Outcome, u8> {
+        let house = self.house()?;
         let path = socket::path_for(&house.store.folder);
         let request = Request::Registry {
             change,
@@ -132,6 +143,21 @@ impl Place {
         }
     }
 
+    /// Who asks.
+    pub(crate) fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// The gate's configuration.
+    pub(crate) fn house(&self) -> Result<config::House, u8> {
+        config::load(&self.config).map_err(|e| fail(WRONG_USAGE, e))
+    }
+
+    /// The date at the site, as this machine's clock has it.
+    pub(crate) fn today(&self) -> Result<Date, u8> {
+        Ok(WallClock::of(&self.house()?).day())
+    }
+
     /// Everything that the register holds.
     pub(super) fn everything(&self) -> Result<Outcome, u8> {
         self.perform(Change::Everything)
@@ -139,6 +165,11 @@ impl Place {
 }
 
 impl Act {
+    /// Why, for the journal.
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
+
     /// Makes changes, all of them or none.
     pub(super) fn edit(&self, edits: Vec<Edit>) -> Result<Outcome, u8> {
         let why = self.why.clone();
@@ -146,7 +177,7 @@ impl Act {
     }
 
     /// Puts one record in its place and says so.
-    pub(super) fn put(&self, record: Record) -> Result<(), u8> {
+    pub(crate) fn put(&self, record: Record) -> Result<(), u8> {
         let key = record.key();
         self.edit(vec![Edit::Put(record)])?;
         println!("{key}: written / 已登记{}", key.chinese());

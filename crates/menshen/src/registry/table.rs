@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::outcome::{FOUND_WRONG, fail};
 
 /// Prints rows below their heads, each column as wide as its widest cell.
-pub(super) fn print(heads: &[&str], rows: &[Vec<String>]) {
+pub(crate) fn print(heads: &[&str], rows: &[Vec<String>]) {
     let mut widths: Vec<usize> = heads.iter().map(|head| width(head)).collect();
     for row in rows {
         for (at, cell) in row.iter().enumerate() {
@@ -30,7 +30,7 @@ pub(super) fn print(heads: &[&str], rows: &[Vec<String>]) {
 }
 
 /// Prints a value as one line of JSON.
-pub(super) fn json(value: &impl Serialize) -> Result<(), u8> {
+pub(crate) fn json(value: &impl Serialize) -> Result<(), u8> {
     let text = serde_json::to_string(value).map_err(|e| fail(FOUND_WRONG, e))?;
     println!("{text}");
     Ok(())

@@ -268,6 +268,7 @@ pub(super) fn show(text: &str, json: bool, place: &Place) -> Result<(), u8> {
         Record::Schedule(s) => vehicle.and_then(|v| v.schedule.as_ref()) == Some(&s.id),
         Record::Visit(v) => v.plate == number,
         Record::Block(b) => b.plate == number,
+        Record::Pass(p) => p.bearer.plate() == Some(&number),
         _ => false,
     };
     let records: Vec<&Record> = outcome.records.iter().filter(concerns).collect();

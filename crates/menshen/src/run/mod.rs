@@ -15,7 +15,7 @@
 //! and publishes the health message.
 
 mod barriers;
-mod clock;
+pub(crate) mod clock;
 mod guardroom;
 mod lane;
 mod orders;

@@ -5,7 +5,7 @@
 //! again; a lane never notices.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use super::clock::{self, WallClock};
 use crate::config::House;
+use crate::pass::ask;
 use crate::registry::{Change, Outcome as Answer};
 
 /// How often the ledger is kept in order.
@@ -112,6 +113,8 @@ pub(crate) struct Books {
     clock: WallClock,
     /// The day of the last time that the journal trusted before this start.
     not_before: Option<Date>,
+    /// The store's folder, with the key of the passes.
+    folder: PathBuf,
 }
 
 impl Books {
@@ -138,6 +141,7 @@ impl Books {
             view,
             clock,
             not_before,
+            folder: folder.to_owned(),
         })
     }
 
@@ -215,7 +219,8 @@ impl Books {
         bridge: Option<&BridgeHandle>,
     ) -> Result<Answer, String> {
         let mut ledger = self.ledger();
-        let (answer, changed) = change_register(&mut ledger, change, by, &self.clock)?;
+        let (answer, changed) =
+            change_register(&mut ledger, change, by, &self.clock, &self.folder)?;
         if let Some(changed) = changed {
             info!(by, change = ?changed.change, "the register was changed");
             if let Some(why) = changed.export_failed {
@@ -394,6 +399,7 @@ fn close_interrupted(
                         reason: Some(verdict.reason),
                         kind: verdict.evidence.kind,
                         readings: verdict.evidence.readings,
+                        pass: verdict.evidence.pass,
                         plate: verdict.plate,
                         outcome: Outcome::Interrupted,
                         shadow,
@@ -430,10 +436,24 @@ fn change_register(
     change: Change,
     by: &str,
     clock: &WallClock,
+    folder: &Path,
 ) -> Result<(Answer, Option<Changed>), String> {
     let before = ledger.registry().map_or(0, |view| view.len() as u64);
     let mut answer = Answer::default();
     let changed = match change {
+        Change::Pass { ask } => {
+            let last = if clock.trusted() {
+                None
+            } else {
+                let last = ledger.last_trusted_time(LOOK_BACK);
+                last.map_err(|e| e.to_string())?
+            };
+            let time = clock.known(last.map(|time| clock.day_of(time)));
+            let here = (folder, stamp(clock), time);
+            let (told, changed) = ask::answer(ledger, ask, by, here)?;
+            answer.pass = Some(Box::new(told));
+            Ok(changed)
+        }
         Change::List | Change::Everything | Change::Inside | Change::Verify => {
             look_up(ledger, &change, &mut answer).map(|()| None)
         }
@@ -500,5 +520,5 @@ pub(crate) fn change_store(house: &House, change: Change, by: &str) -> Result<An
         eprintln!("menshen: {report}");
     }
     let mut ledger = opened.ledger;
-    change_register(&mut ledger, change, by, &clock).map(|(answer, _)| answer)
+    change_register(&mut ledger, change, by, &clock, &house.store.folder).map(|(answer, _)| answer)
 }

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use crate::config::mutation::{attack, slipped, slips};
 
-    const GOOD: [&str; 12] = [
+    const GOOD: [&str; 16] = [
         r#"{"do":"status"}"#,
         r#"{"do":"answer","lane":"entry","passage":"01a20d9f-9e2a-71a3-9c26-ec172b4045db","admit":true,"by":"王"}"#,
         r#"{"do":"answer","lane":null,"passage":null,"admit":false,"by":""}"#,
@@ -224,6 +224,10 @@ mod tests {
         r#"{"do":"registry","change":{"what":"edit","edits":[{"edit":"put","what":{"record":"schedule","id":"菜车","windows":["mon-sat 05:00-07:30"]}},{"edit":"put","what":{"record":"rules","always_pass":["police"],"capacity":637}}]},"by":"guard"}"#,
         r#"{"do":"registry","change":{"what":"mark-outside","plate":"苏E12345","why":"looked"},"by":"guard"}"#,
         r#"{"do":"registry","change":{"what":"verify"},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"pass","ask":{"about":"list"}},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"pass","ask":{"about":"sign","numbers":[1,637]}},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"pass","ask":{"about":"check","text":"MS1:AAAA","plate":"苏E12345","admit":true}},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"pass","ask":{"about":"issue","passes":[{"number":637,"edition":1,"bearer":{"is":"vehicle","plate":"苏E12345"},"from":"2026-01-01","until":"2026-12-31","entries":3},{"number":638,"edition":2,"bearer":{"is":"foot"},"from":"2026-01-01","until":"2026-12-31","revoked":"遗失"}],"why":"moved in"}},"by":"guard"}"#,
     ];
 
     /// What may stand anywhere in a request, and what may stand nowhere.

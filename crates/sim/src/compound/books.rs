@@ -546,6 +546,7 @@ fn interrupted(ledger: &Ledger) -> Vec<PassageRecord> {
                         ended: entry.time,
                         decision: Some(verdict.decision),
                         reason: Some(verdict.reason),
+                        pass: verdict.evidence.pass,
                         plate: verdict.plate,
                         kind: verdict.evidence.kind,
                         outcome: Outcome::Interrupted,
