@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use gate::line::{DebounceRule, Line};
 
+/// How long a change must last before it counts, in milliseconds.
+pub(super) const DEBOUNCE: u64 = 30;
+
 /// What is wrong with a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ailment {
@@ -46,7 +49,7 @@ impl Sensor {
             line,
             rule: DebounceRule {
                 normally_closed,
-                debounce: Duration::from_millis(30),
+                debounce: Duration::from_millis(DEBOUNCE),
                 stuck_after: stuck_after.map(Duration::from_millis),
                 missing_after: missing_after.map(Duration::from_millis),
             },

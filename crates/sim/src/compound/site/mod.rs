@@ -25,8 +25,9 @@ use super::books::Sabotage;
 use super::daemon::{Action, Around, Daemon, Input, LanePart, Machine, at, of_notice};
 use super::motor_boom::MotorBoom;
 use super::report::{Guard, Report};
-use super::sensor::{Ailment, Sensor};
+use super::sensor::{Ailment, DEBOUNCE, Sensor};
 use super::traffic::{Camera, Departed, Town, Traffic};
+use super::unbidden::Unbidden;
 use super::watch::{Facts, TICK, Times, Violation, Watch};
 use crate::boom::{Boom, Motion, Timing};
 
@@ -104,8 +105,7 @@ pub(super) struct Site {
     person: Person,
     well_since: Option<u64>,
     limits: (bool, bool),
-    driven_at: u64,
-    unbidden: Option<u64>,
+    unbidden: Unbidden,
     withheld: Option<Withheld>,
     /// Openings that a lane wants, and that nobody must hear of.
     pub(super) departed: Vec<Departed>,
@@ -205,8 +205,7 @@ impl Site {
             person: Person::default(),
             well_since: None,
             limits: (false, true),
-            driven_at: 0,
-            unbidden: None,
+            unbidden: Unbidden::default(),
             withheld: None,
             departed: Vec::new(),
             lately: VecDeque::new(),
@@ -390,7 +389,7 @@ impl Site {
     /// A write to a pin.
     fn pin(&mut self, now: u64, output: Output, on: bool, report: &mut Report) {
         if is_direction(output) && (on || self.watch.on(output)) {
-            self.driven_at = now;
+            self.unbidden.driven(now, DEBOUNCE, TICK);
         }
         self.watch.write(now, output, on, &self.sensors, report);
         if let Drive::Controller(boom) = &mut self.drive
@@ -442,14 +441,14 @@ impl Site {
         };
         let unread = |s: &Sensor| now > s.read + 2 * TICK;
         if faults.contains(&Fault::MovedUnbidden) || self.sensors.iter().any(unread) {
-            self.unbidden = None;
+            self.unbidden.settled();
         }
         let facts = Facts {
             sensors: &self.sensors,
             faults: &faults,
             well_since: self.well_since,
             in_touch_since: self.in_touch_since,
-            unbidden: self.unbidden,
+            unbidden: self.unbidden.moved_at(),
         };
         self.watch.step(now, facts, around.report);
     }
@@ -474,7 +473,7 @@ impl Site {
             }
         };
         if self.watch.moving() {
-            self.driven_at = now;
+            self.unbidden.driven(now, DEBOUNCE, TICK);
         }
         if self.managed && limits != self.limits {
             let ails = |line: &Line| {
@@ -484,10 +483,9 @@ impl Site {
                 })
             };
             let told = !ails(&Line::OpenedLimit) && !ails(&Line::ClosedLimit);
-            let long = 1000 + 3 * TICK;
-            let well = self.well_since.is_some_and(|at| now > at + long);
-            if told && well && now > self.driven_at + long {
-                self.unbidden = Some(now);
+            let well = self.well_since.is_some_and(|at| now > at + 1000 + 3 * TICK);
+            if told && well {
+                self.unbidden.moved(now, TICK);
             }
             self.limits = limits;
         }
