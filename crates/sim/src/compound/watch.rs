@@ -132,6 +132,9 @@ pub(super) struct Watch {
     began_at: u64,
     stop_seen: Option<u64>,
     stop_over: Option<u64>,
+    /// The relay guard was lost under STOP: whether a fire that is there afterwards began before
+    /// STOP ended nobody can tell, and then nothing moves without a fresh cause.
+    stop_lost: Option<u64>,
     /// A direction was energised in this step.
     moved: bool,
     cleared_at: u64,
@@ -192,6 +195,7 @@ impl Watch {
             began_at: 0,
             stop_seen: None,
             stop_over: None,
+            stop_lost: None,
             moved: false,
             cleared_at: 0,
             moved_before_stop: false,
@@ -549,6 +553,7 @@ impl Watch {
             self.credit = 0;
             self.stop_over = None;
             self.stop_seen = None;
+            self.stop_lost = None;
         }
     }
 
@@ -557,11 +562,25 @@ impl Watch {
         sensor.map_or((false, 0), |sensor| (sensor.active, sensor.since))
     }
 
+    /// Whether STOP is pressed, and since when the daemon could know. A contact that is not read
+    /// tells nothing; it is unknown, which stops as well, once it has been missing for its time.
+    fn stop_told(now: u64, sensors: &[Sensor]) -> (bool, u64) {
+        let sensor = sensors.iter().find(|sensor| sensor.line == Line::Stop);
+        sensor.map_or((false, 0), |sensor| {
+            let unread = now > sensor.read;
+            let missing = sensor.rule.missing_after.filter(|_| unread);
+            let known = missing.map_or(sensor.read_since, |after| {
+                sensor.read + after.as_millis() as u64
+            });
+            (sensor.active, sensor.since.max(known))
+        })
+    }
+
     /// After every step.
     pub(super) fn step(&mut self, now: u64, facts: Facts<'_>, report: &mut Report) {
         self.now = now;
         let sensors = facts.sensors;
-        let (stop, stop_since) = Self::fact(sensors, &Line::Stop);
+        let (stop, stop_since) = Self::stop_told(now, sensors);
         let (fire, fire_since) = Self::fact(sensors, &Line::Fire);
         let (button, button_since) = Self::fact(sensors, &Line::GuardButton);
         if let Some(since) = self.button_since.filter(|_| !button) {
@@ -606,7 +625,9 @@ impl Watch {
             self.broken(5, "the boom moved after STOP without a fresh cause");
         }
         let Some(well) = facts.well_since else {
-            self.stop_seen = None;
+            if self.stop_seen.take().is_some() {
+                self.stop_lost = Some(now);
+            }
             self.fire_at = None;
             self.uncertain = true;
             self.reopen_by = None;
@@ -626,6 +647,9 @@ impl Watch {
                     self.broken(3, "the boom closes on inputs that are not read");
                 }
             }
+        }
+        if !fire && known(fire_since) {
+            self.stop_lost = None;
         }
         self.watch_fire(now, fire && known(fire_since), facts);
         self.watch_faults(now, well, facts);
@@ -669,7 +693,8 @@ impl Watch {
                 self.moved_before_stop = self.moving();
                 self.fire_before_stop = fire;
             }
-            let seen = *self.stop_seen.get_or_insert(since);
+            let seen = self.stop_seen.map_or(since, |seen| seen.min(since));
+            self.stop_seen = Some(seen);
             if now > seen + NOTICED && self.moving() {
                 self.broken(5, "STOP did not release within a tick");
             }
@@ -692,7 +717,9 @@ impl Watch {
     }
 
     fn watch_fire(&mut self, now: u64, fire: bool, facts: Facts<'_>) {
-        let fresh = self.stop_seen.is_none() && self.stop_over.is_none_or(|at| self.began_at >= at);
+        let begun_since = |at: Option<u64>| at.is_none_or(|at| self.began_at >= at);
+        let fresh =
+            self.stop_seen.is_none() && begun_since(self.stop_over) && begun_since(self.stop_lost);
         let since = self.fire_at.unwrap_or(now);
         // The rest after an overrun, and a pulse that is going on with its dead time.
         let patience = if self.times.managed {
@@ -789,7 +816,8 @@ impl Watch {
             if sensor.active && long && !acknowledged && !latched(&sensor.line, LineFault::Stuck) {
                 expected = Some("an input is stuck");
             }
-            let cleared = !self.times.managed && now < self.cleared_at + 12_000;
+            // So too of a chatter that begins again before the input was ever quiet.
+            let cleared = !self.times.managed && self.cleared_at >= sensor.chatter_began;
             let read = now > well.max(sensor.read_since) + 3000;
             let chatters = sensor.changes_before > 45 && read && !cleared;
             if chatters && !latched(&sensor.line, LineFault::Chatter) {

@@ -466,7 +466,10 @@ impl World {
                 self.lasts(blow, site, None, (1, 2));
                 self.disturbed_until[which] = self.now + 6000;
             }
-            Blow::Hang => {
+            // Where the relay guard has just been killed, only the daemon's next one releases.
+            // If the daemon hangs as well, nobody does before the service's watchdog: that is
+            // more than invariant 7 promises, which knows one or the other.
+            Blow::Hang if self.sites.iter().all(Site::has_relay_guard) => {
                 self.hung_until = self.now + self.rng.random_range(200..2500);
                 self.lasts(blow, None, None, (2500, 2600));
             }
@@ -477,6 +480,7 @@ impl World {
                 self.lasts(blow, None, None, (1, 2));
             }
             Blow::KillGuard
+            | Blow::Hang
             | Blow::InputMissing
             | Blow::InputsSilent
             | Blow::MotorJams

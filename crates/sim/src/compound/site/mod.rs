@@ -259,6 +259,7 @@ impl Site {
         self.unread_contacts.clear();
         self.loss_untold = false;
         self.guard = None;
+        self.unbidden.settled();
         Ok(())
     }
 
@@ -315,6 +316,8 @@ impl Site {
 
     fn lose_guard(&mut self, now: u64, around: &mut Surroundings<'_>) {
         self.guard = None;
+        // What is seen before its successor is there counts for nothing.
+        self.unbidden.settled();
         self.guard_back = now + around.rng.random_range(60..250);
         self.well_since = None;
         self.loss_untold = around.hung;
@@ -336,6 +339,10 @@ impl Site {
         }
         self.daemon = None;
         self.well_since = None;
+    }
+
+    pub(super) fn has_relay_guard(&self) -> bool {
+        self.guard.is_some()
     }
 
     pub(super) fn lane_name(&self) -> &Name {
@@ -574,8 +581,11 @@ impl Site {
             };
             let mut notices = Vec::new();
             if let (true, Some(closed)) = (flickers, closed) {
-                let half = at(now.saturating_sub(5));
-                notices.extend(debouncer.step(half, Some(!closed)));
+                // Down and up again since the last look: three changes with the one below.
+                for (before, flicker) in [(8, !closed), (6, closed), (4, !closed)] {
+                    let time = at(now.saturating_sub(before));
+                    notices.extend(debouncer.step(time, Some(flicker)));
+                }
             }
             notices.extend(debouncer.step(at(now), closed));
             self.notice(now, &line, notices, around);
@@ -634,6 +644,8 @@ impl Site {
             return;
         }
         if self.port_sticks {
+            // The board took no release before its relay guard's successor came.
+            self.watch.release_refused();
             self.guard_back = now + 2000;
             return;
         }
