@@ -1,5 +1,6 @@
 //! Runs the simulated compound without the rest of the program:
-//! `cargo run --release -p sim --example compound -- PASSAGES SEED FAULTS [THREADS]`.
+//! `cargo run --release -p sim --example compound -- PASSAGES SEED FAULTS [THREADS [MISTAKE]]`,
+//! where MISTAKE is one that the mutation check builds in, by its name there (`SendsUnsynced`).
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,13 @@ fn main() -> ExitCode {
     let (passages, seed) = (number(10_000), number(1));
     let faults = args.next().unwrap_or_else(|| "all".to_owned());
     let threads = args.next().and_then(|a| a.parse().ok()).unwrap_or(2);
+    let mistake = args.next();
+    let named = |wanted: &Sabotage| mistake.as_deref() == Some(&format!("{wanted:?}"));
+    let sabotage = Sabotage::ALL.into_iter().find(named);
+    if sabotage.is_none() && mistake.is_some() {
+        eprintln!("no such mistake; use one of {:?}", Sabotage::ALL);
+        return ExitCode::from(2);
+    }
     let blows: Blows = match faults.parse() {
         Ok(blows) => blows,
         Err(e) => {
@@ -25,7 +33,7 @@ fn main() -> ExitCode {
         seed,
         blows,
         threads,
-        sabotage: Sabotage::None,
+        sabotage: sabotage.unwrap_or_default(),
     };
     let began = Instant::now();
     let done = AtomicU64::new(0);

@@ -33,6 +33,7 @@ pub mod report;
 mod sensor;
 mod site;
 mod traffic;
+mod unbidden;
 mod watch;
 mod world;
 

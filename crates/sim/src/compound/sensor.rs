@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use gate::line::{DebounceRule, Line};
 
+/// How long a change must last before it counts, in milliseconds.
+pub(super) const DEBOUNCE: u64 = 30;
+
 /// What is wrong with a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ailment {
-    /// Changes at every look.
+    /// Changes three times between two looks.
     Chatters,
     /// Shows this whatever happens.
     Stuck(bool),
@@ -35,6 +38,9 @@ pub(super) struct Sensor {
     changes: u32,
     pub(super) changes_before: u32,
     window: u64,
+    /// When the chatter began that has not been quiet for as long as a debouncer wants since.
+    pub(super) chatter_began: u64,
+    chattered: u64,
     /// When it was last active for long enough to be believed.
     pub(super) believed_active: u64,
 }
@@ -46,7 +52,7 @@ impl Sensor {
             line,
             rule: DebounceRule {
                 normally_closed,
-                debounce: Duration::from_millis(30),
+                debounce: Duration::from_millis(DEBOUNCE),
                 stuck_after: stuck_after.map(Duration::from_millis),
                 missing_after: missing_after.map(Duration::from_millis),
             },
@@ -59,6 +65,8 @@ impl Sensor {
             changes: 0,
             changes_before: 0,
             window: 0,
+            chatter_began: 0,
+            chattered: 0,
             believed_active: 0,
         }
     }
@@ -87,7 +95,14 @@ impl Sensor {
         if shown != self.active {
             self.active = shown;
             self.since = now;
-            self.changes += 1;
+            let flickers = self.ailment == Some(Ailment::Chatters);
+            self.changes += if flickers { 3 } else { 1 };
+            if flickers {
+                if now > self.chattered + 10_000 {
+                    self.chatter_began = now;
+                }
+                self.chattered = now;
+            }
         }
         if self.active && now - self.since >= 80 {
             self.believed_active = now;

@@ -12,7 +12,7 @@ use gate::line::{Line, LineFault};
 use gate::motor_timer::OrderRefusal;
 
 use super::report::{Guard, Report};
-use super::sensor::Sensor;
+use super::sensor::{DEBOUNCE, Sensor};
 
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +52,12 @@ const DEAD: u64 = 300;
 /// One tick, and the longest step of the simulation.
 pub(super) const TICK: u64 = 50;
 /// What an input needs to be known, and one tick: nothing may take longer.
-const NOTICED: u64 = 30 + 2 * TICK;
+const NOTICED: u64 = DEBOUNCE + 2 * TICK;
 /// How long a relay may stay energised after its relay guard died.
 const ORPHANED: u64 = 1000 + TICK;
+/// How long a relay may stay energised after the daemon's last word: its relay guard waits so long
+/// for the next one.
+const SILENT: u64 = 500 + TICK;
 /// The longest pulse.
 const PULSE: u64 = 1000;
 
@@ -111,6 +114,8 @@ pub(super) struct Watch {
     pins: [Pin; 4],
     /// The relay guard died at this time.
     orphaned: Option<u64>,
+    /// The daemon has not been heard since this time.
+    silent_since: Option<u64>,
     /// When a direction was last released.
     released: Option<u64>,
     last_direction: Option<Output>,
@@ -127,6 +132,9 @@ pub(super) struct Watch {
     began_at: u64,
     stop_seen: Option<u64>,
     stop_over: Option<u64>,
+    /// The relay guard was lost under STOP: whether a fire that is there afterwards began before
+    /// STOP ended nobody can tell, and then nothing moves without a fresh cause.
+    stop_lost: Option<u64>,
     /// A direction was energised in this step.
     moved: bool,
     cleared_at: u64,
@@ -174,6 +182,7 @@ impl Watch {
             times,
             pins: [Pin::default(); 4],
             orphaned: None,
+            silent_since: None,
             released: None,
             last_direction: None,
             presences: HashMap::new(),
@@ -186,6 +195,7 @@ impl Watch {
             began_at: 0,
             stop_seen: None,
             stop_over: None,
+            stop_lost: None,
             moved: false,
             cleared_at: 0,
             moved_before_stop: false,
@@ -311,7 +321,7 @@ impl Watch {
         if !self.times.managed && ran > PULSE && !before.refused && !orphaned {
             self.broken(6, "a pulse was longer than its bound");
         }
-        if self.times.managed && is_direction(output) && ran > self.times.run_max + TICK {
+        if self.times.managed && is_direction(output) && ran > self.run_bound() {
             self.broken(6, "the motor ran for longer than its bound");
         }
         if output == Output::Test {
@@ -322,6 +332,18 @@ impl Watch {
                 self.test_ended = Some(now);
             }
         }
+    }
+
+    /// The longest run of the motor. A daemon that hangs counts no time: then its relay guard
+    /// releases half a second after the last word, and if that one is dead too, its successor or
+    /// the service's safe-off.
+    fn run_bound(&self) -> u64 {
+        let late = match (self.orphaned, self.silent_since) {
+            (Some(_), _) => ORPHANED,
+            (None, Some(_)) => SILENT,
+            (None, None) => TICK,
+        };
+        self.times.run_max + late
     }
 
     /// Closing begins: every presence input must vouch for it.
@@ -473,7 +495,14 @@ impl Watch {
             Origin::Fire => report.guard(Guard::FireOpens),
             Origin::Presence => report.guard(Guard::PresenceReopens),
             _ => {
-                self.credit = (self.credit + 1).min(4);
+                // The barrier believes a contact once it has lasted: a vehicle that came under
+                // the boom within that time before this opening comes after it for the barrier.
+                let believed_by = |by: u64| by - NOTICED + DEBOUNCE + TICK;
+                if self.tailgate_by.is_some_and(|by| now <= believed_by(by)) {
+                    self.tailgate_by = None;
+                } else {
+                    self.credit = (self.credit + 1).min(4);
+                }
                 self.up = true;
                 if faults.iter().any(Fault::blocks) {
                     self.broken(12, "the boom opened under a latched fault");
@@ -524,6 +553,7 @@ impl Watch {
             self.credit = 0;
             self.stop_over = None;
             self.stop_seen = None;
+            self.stop_lost = None;
         }
     }
 
@@ -532,11 +562,25 @@ impl Watch {
         sensor.map_or((false, 0), |sensor| (sensor.active, sensor.since))
     }
 
+    /// Whether STOP is pressed, and since when the daemon could know. A contact that is not read
+    /// tells nothing; it is unknown, which stops as well, once it has been missing for its time.
+    fn stop_told(now: u64, sensors: &[Sensor]) -> (bool, u64) {
+        let sensor = sensors.iter().find(|sensor| sensor.line == Line::Stop);
+        sensor.map_or((false, 0), |sensor| {
+            let unread = now > sensor.read;
+            let missing = sensor.rule.missing_after.filter(|_| unread);
+            let known = missing.map_or(sensor.read_since, |after| {
+                sensor.read + after.as_millis() as u64
+            });
+            (sensor.active, sensor.since.max(known))
+        })
+    }
+
     /// After every step.
     pub(super) fn step(&mut self, now: u64, facts: Facts<'_>, report: &mut Report) {
         self.now = now;
         let sensors = facts.sensors;
-        let (stop, stop_since) = Self::fact(sensors, &Line::Stop);
+        let (stop, stop_since) = Self::stop_told(now, sensors);
         let (fire, fire_since) = Self::fact(sensors, &Line::Fire);
         let (button, button_since) = Self::fact(sensors, &Line::GuardButton);
         if let Some(since) = self.button_since.filter(|_| !button) {
@@ -550,6 +594,18 @@ impl Watch {
                 self.broken(6, "a pulse is longer than its bound");
             }
         }
+        self.silent_since = match facts.in_touch_since {
+            Some(_) => None,
+            None => self.silent_since.or(Some(now)),
+        };
+        let alone =
+            self.orphaned.is_none() && self.silent_since.is_some_and(|at| now > at + SILENT);
+        if alone && self.pins.iter().any(|pin| pin.on && !pin.refused) {
+            self.broken(
+                7,
+                "a relay is still energised long after the daemon's last word",
+            );
+        }
         let orphaned = self.orphaned.is_some_and(|at| now > at + ORPHANED);
         if orphaned && self.pins.iter().any(|pin| pin.on && !pin.refused) {
             self.broken(
@@ -559,7 +615,7 @@ impl Watch {
         }
         for output in [Output::Open, Output::Close] {
             let pin = self.pins[index(output)];
-            if self.times.managed && pin.on && now - pin.since > self.times.run_max + TICK {
+            if self.times.managed && pin.on && now - pin.since > self.run_bound() {
                 self.broken(6, "the motor runs for longer than its bound");
             }
         }
@@ -569,7 +625,9 @@ impl Watch {
             self.broken(5, "the boom moved after STOP without a fresh cause");
         }
         let Some(well) = facts.well_since else {
-            self.stop_seen = None;
+            if self.stop_seen.take().is_some() {
+                self.stop_lost = Some(now);
+            }
             self.fire_at = None;
             self.uncertain = true;
             self.reopen_by = None;
@@ -589,6 +647,9 @@ impl Watch {
                     self.broken(3, "the boom closes on inputs that are not read");
                 }
             }
+        }
+        if !fire && known(fire_since) {
+            self.stop_lost = None;
         }
         self.watch_fire(now, fire && known(fire_since), facts);
         self.watch_faults(now, well, facts);
@@ -632,7 +693,8 @@ impl Watch {
                 self.moved_before_stop = self.moving();
                 self.fire_before_stop = fire;
             }
-            let seen = *self.stop_seen.get_or_insert(since);
+            let seen = self.stop_seen.map_or(since, |seen| seen.min(since));
+            self.stop_seen = Some(seen);
             if now > seen + NOTICED && self.moving() {
                 self.broken(5, "STOP did not release within a tick");
             }
@@ -655,7 +717,9 @@ impl Watch {
     }
 
     fn watch_fire(&mut self, now: u64, fire: bool, facts: Facts<'_>) {
-        let fresh = self.stop_seen.is_none() && self.stop_over.is_none_or(|at| self.began_at >= at);
+        let begun_since = |at: Option<u64>| at.is_none_or(|at| self.began_at >= at);
+        let fresh =
+            self.stop_seen.is_none() && begun_since(self.stop_over) && begun_since(self.stop_lost);
         let since = self.fire_at.unwrap_or(now);
         // The rest after an overrun, and a pulse that is going on with its dead time.
         let patience = if self.times.managed {
@@ -752,7 +816,8 @@ impl Watch {
             if sensor.active && long && !acknowledged && !latched(&sensor.line, LineFault::Stuck) {
                 expected = Some("an input is stuck");
             }
-            let cleared = !self.times.managed && now < self.cleared_at + 12_000;
+            // So too of a chatter that begins again before the input was ever quiet.
+            let cleared = !self.times.managed && self.cleared_at >= sensor.chatter_began;
             let read = now > well.max(sensor.read_since) + 3000;
             let chatters = sensor.changes_before > 45 && read && !cleared;
             if chatters && !latched(&sensor.line, LineFault::Chatter) {
@@ -848,5 +913,179 @@ impl Watch {
         if self.pins.iter().any(|pin| pin.on) {
             self.broken(7, why);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    const TIMES: Times = Times {
+        managed: true,
+        clearance: 1500,
+        freshness: 500,
+        run_max: 10_000,
+        hold_cap: 60_000,
+        test_within: 300,
+        not_released: 1100,
+    };
+
+    /// A managed gate at whose contacts nothing is wrong.
+    struct Gate {
+        watch: Watch,
+        sensors: Vec<Sensor>,
+        report: Report,
+        now: u64,
+        in_touch: bool,
+    }
+
+    impl Gate {
+        fn new() -> Self {
+            let lines = [
+                Line::SafetyLoop,
+                Line::LightBeam,
+                Line::OpenedLimit,
+                Line::ClosedLimit,
+            ];
+            Self {
+                watch: Watch::new("north", TIMES),
+                sensors: lines
+                    .into_iter()
+                    .map(|line| Sensor::new(line, None, None))
+                    .collect(),
+                report: Report::default(),
+                now: 0,
+                in_touch: true,
+            }
+        }
+
+        fn show(&mut self, line: &Line, active: bool) {
+            let now = self.now;
+            let sensor = self.sensors.iter_mut().find(|s| s.line == *line).unwrap();
+            sensor.follow(now, active, true);
+        }
+
+        fn write(&mut self, output: Output, on: bool) {
+            let (now, sensors) = (self.now, &self.sensors);
+            self.watch.write(now, output, on, sensors, &mut self.report);
+        }
+
+        fn event(&mut self, event: &BarrierEvent) {
+            self.watch.event(self.now, event, &[], &mut self.report);
+        }
+
+        fn asked_and_opened(&mut self, cause: &str) {
+            let cause = CauseId::new(cause).unwrap();
+            self.watch.asked(self.now, &cause);
+            let origin = Origin::Automatic;
+            self.event(&BarrierEvent::OpeningStarted { cause, origin });
+        }
+
+        /// Lets steps of 10 ms pass.
+        fn pass(&mut self, ms: u64) {
+            for _ in 0..ms / 10 {
+                self.now += 10;
+                for sensor in &mut self.sensors {
+                    sensor.follow(self.now, sensor.active, true);
+                }
+                let facts = Facts {
+                    sensors: &self.sensors,
+                    faults: &[],
+                    well_since: self.in_touch.then_some(0),
+                    in_touch_since: self.in_touch.then_some(0),
+                    unbidden: None,
+                };
+                self.watch.step(self.now, facts, &mut self.report);
+            }
+        }
+
+        fn broken(&self) -> Option<u8> {
+            self.watch.violation.as_ref().map(|v| v.invariant)
+        }
+    }
+
+    /// Seed 1 with a mistake built in: the daemon hung just before the motor's bound.
+    #[test]
+    fn a_daemon_that_hangs_leaves_the_motor_to_its_relay_guard() {
+        let mut gate = Gate::new();
+        gate.pass(1000);
+        gate.write(Output::Open, true);
+        gate.pass(9950);
+        gate.in_touch = false;
+        gate.pass(500);
+        assert_eq!(gate.broken(), None);
+        gate.write(Output::Open, false);
+        gate.pass(1000);
+        assert_eq!(gate.broken(), None);
+    }
+
+    #[test]
+    fn a_motor_that_runs_on_is_noticed_hung_or_not() {
+        for hangs in [false, true] {
+            let mut gate = Gate::new();
+            gate.pass(1000);
+            gate.write(Output::Open, true);
+            gate.pass(9990);
+            gate.in_touch = !hangs;
+            gate.pass(70);
+            assert_eq!(gate.broken(), (!hangs).then_some(6));
+            gate.pass(500);
+            assert!(gate.broken().is_some());
+        }
+    }
+
+    #[test]
+    fn a_relay_outlives_the_last_word_by_half_a_second_only() {
+        let mut gate = Gate::new();
+        gate.pass(1000);
+        gate.write(Output::Open, true);
+        gate.in_touch = false;
+        gate.pass(560);
+        assert_eq!(gate.broken(), None);
+        gate.pass(20);
+        assert_eq!(gate.broken(), Some(7));
+    }
+
+    /// A cycle after which the count of vehicles is certain, and one opening with its vehicle.
+    fn opened_and_used() -> Gate {
+        let mut gate = Gate::new();
+        gate.watch.uncertain = false;
+        gate.pass(2000);
+        gate.asked_and_opened("first");
+        gate.pass(1000);
+        gate.show(&Line::SafetyLoop, true);
+        gate.pass(2000);
+        gate.show(&Line::SafetyLoop, false);
+        gate.pass(200);
+        gate.show(&Line::SafetyLoop, true);
+        gate
+    }
+
+    /// Seed 84 of the compound: the next opening began between the vehicle's edge and the end
+    /// of its debounce.
+    #[test]
+    fn an_opening_before_the_contact_is_believed_is_that_vehicles_own() {
+        let mut gate = opened_and_used();
+        gate.pass(20);
+        gate.asked_and_opened("second");
+        gate.pass(1000);
+        assert_eq!(gate.broken(), None);
+        assert_eq!(gate.watch.credit, 0, "one opening is for one vehicle");
+    }
+
+    #[test]
+    fn a_tailgater_must_be_reported() {
+        let mut gate = opened_and_used();
+        gate.pass(100);
+        gate.asked_and_opened("second");
+        gate.pass(100);
+        assert_eq!(gate.broken(), Some(11));
+        let mut gate = opened_and_used();
+        gate.pass(50);
+        let at = gate::Monotonic::from_millis(gate.now);
+        gate.event(&BarrierEvent::Tailgated { at });
+        gate.pass(1000);
+        assert_eq!(gate.broken(), None);
     }
 }

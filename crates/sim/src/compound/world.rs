@@ -329,6 +329,12 @@ impl World {
         if already || self.restart_at.is_some() || self.kill.is_some() {
             return;
         }
+        // Orders and the port's errors reach the barrier through the daemon; while it hangs they
+        // do not.
+        let hung = self.now < self.hung_until;
+        if hung && matches!(blow, Blow::Hold | Blow::Flood | Blow::Replay) {
+            return;
+        }
         let presence = |line: &Line| matches!(line, Line::SafetyLoop | Line::LightBeam);
         let looped = |line: &Line| presence(line) || matches!(line, Line::ArrivalLoop(_));
         let limit = |line: &Line| matches!(line, Line::OpenedLimit | Line::ClosedLimit);
@@ -357,7 +363,7 @@ impl World {
                 self.set(which, |site| site.inputs_silent = true);
                 self.lasts(blow, site, None, (520, 1600));
             }
-            Blow::RelaySticks if managed && self.rng.random_bool(0.3) => {
+            Blow::RelaySticks if managed && !hung && self.rng.random_bool(0.3) => {
                 // The board does not take a write.
                 let mut around = around!(self, 0);
                 if let Some(site) = self.sites.get_mut(which) {
@@ -460,7 +466,10 @@ impl World {
                 self.lasts(blow, site, None, (1, 2));
                 self.disturbed_until[which] = self.now + 6000;
             }
-            Blow::Hang => {
+            // Where the relay guard has just been killed, only the daemon's next one releases.
+            // If the daemon hangs as well, nobody does before the service's watchdog: that is
+            // more than invariant 7 promises, which knows one or the other.
+            Blow::Hang if self.sites.iter().all(Site::has_relay_guard) => {
                 self.hung_until = self.now + self.rng.random_range(200..2500);
                 self.lasts(blow, None, None, (2500, 2600));
             }
@@ -471,6 +480,7 @@ impl World {
                 self.lasts(blow, None, None, (1, 2));
             }
             Blow::KillGuard
+            | Blow::Hang
             | Blow::InputMissing
             | Blow::InputsSilent
             | Blow::MotorJams
@@ -504,6 +514,8 @@ impl World {
             Blow::BoomLifted => self.set(which, |site| site.lift(false)),
             Blow::Fire => self.set(which, |site| site.fire = false),
             Blow::Stop => self.set(which, |site| site.stop = false),
+            // A hung daemon misses the order to end the hold, which then lasts to its cap.
+            Blow::Hold if self.now < self.hung_until => {}
             Blow::Hold => {
                 let mut around = around!(self, 0);
                 if let Some(site) = self.sites.get_mut(which) {
@@ -607,13 +619,15 @@ impl World {
     /// All is well from now on, and nobody comes any more.
     fn heal(&mut self) {
         self.arrivals = false;
+        self.hung_until = 0;
         for falling in std::mem::take(&mut self.falling) {
             self.ends(&falling);
         }
         self.books.broker_away = false;
         self.books.budget_used_up = false;
-        self.kill = None;
-        self.hung_until = 0;
+        // A store whose sync has failed trusts nothing any more until the daemon begins anew:
+        // that restart is its cure, and happens.
+        self.kill = self.kill.filter(|kill| kill.blow == Blow::SyncFails);
     }
 
     fn rests(&self) -> bool {

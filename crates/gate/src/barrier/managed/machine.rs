@@ -188,12 +188,14 @@ impl ManagedBarrier {
     /// Takes one input and says what to do.
     pub fn step(&mut self, now: Monotonic, input: Input) -> Actions {
         let mut out = Actions::new();
+        // The time passed before the input came: a hold that comes as the motor reaches its
+        // bound finds the fault latched.
+        self.watch_run(now, &mut out);
         self.take(now, input, &mut out);
         let blocked = !self.guard_ready || self.stop.unknown();
         self.blocked_since = blocked.then(|| self.blocked_since.unwrap_or(now));
         self.watch_block(now, &mut out);
         self.watch_limits(now, &mut out);
-        self.watch_run(now, &mut out);
         self.watch_button(now, &mut out);
         self.watch_hold(now, &mut out);
         self.watch_fire(now, &mut out);

@@ -500,6 +500,21 @@ fn a_motor_that_does_not_arrive_is_a_fault_and_fire_tries_again_after_a_rest() {
 }
 
 #[test]
+fn a_hold_that_comes_as_the_motor_reaches_its_bound_is_refused() {
+    let mut world = World::ready();
+    world.moves = false;
+    world.ask(Origin::Automatic);
+    while !world.on.contains(&Output::Open) {
+        world.wait(50);
+    }
+    world.now = world.energised + 10_000;
+    let hold = world.hold(Origin::Guard);
+    assert!(world.latched(&Fault::MotorOverrun { closing: false }));
+    assert_eq!(world.refusal(&hold), Some(Refusal::FaultLatched));
+    assert!(!world.began(&hold));
+}
+
+#[test]
 fn both_limits_at_once_are_a_fault() {
     let mut world = World::ready();
     world.stuck.insert(Line::ClosedLimit);

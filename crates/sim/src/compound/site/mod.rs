@@ -25,8 +25,9 @@ use super::books::Sabotage;
 use super::daemon::{Action, Around, Daemon, Input, LanePart, Machine, at, of_notice};
 use super::motor_boom::MotorBoom;
 use super::report::{Guard, Report};
-use super::sensor::{Ailment, Sensor};
+use super::sensor::{Ailment, DEBOUNCE, Sensor};
 use super::traffic::{Camera, Departed, Town, Traffic};
+use super::unbidden::Unbidden;
 use super::watch::{Facts, TICK, Times, Violation, Watch};
 use crate::boom::{Boom, Motion, Timing};
 
@@ -104,8 +105,7 @@ pub(super) struct Site {
     person: Person,
     well_since: Option<u64>,
     limits: (bool, bool),
-    driven_at: u64,
-    unbidden: Option<u64>,
+    unbidden: Unbidden,
     withheld: Option<Withheld>,
     /// Openings that a lane wants, and that nobody must hear of.
     pub(super) departed: Vec<Departed>,
@@ -205,8 +205,7 @@ impl Site {
             person: Person::default(),
             well_since: None,
             limits: (false, true),
-            driven_at: 0,
-            unbidden: None,
+            unbidden: Unbidden::default(),
             withheld: None,
             departed: Vec::new(),
             lately: VecDeque::new(),
@@ -260,6 +259,7 @@ impl Site {
         self.unread_contacts.clear();
         self.loss_untold = false;
         self.guard = None;
+        self.unbidden.settled();
         Ok(())
     }
 
@@ -316,6 +316,8 @@ impl Site {
 
     fn lose_guard(&mut self, now: u64, around: &mut Surroundings<'_>) {
         self.guard = None;
+        // What is seen before its successor is there counts for nothing.
+        self.unbidden.settled();
         self.guard_back = now + around.rng.random_range(60..250);
         self.well_since = None;
         self.loss_untold = around.hung;
@@ -337,6 +339,10 @@ impl Site {
         }
         self.daemon = None;
         self.well_since = None;
+    }
+
+    pub(super) fn has_relay_guard(&self) -> bool {
+        self.guard.is_some()
     }
 
     pub(super) fn lane_name(&self) -> &Name {
@@ -390,7 +396,7 @@ impl Site {
     /// A write to a pin.
     fn pin(&mut self, now: u64, output: Output, on: bool, report: &mut Report) {
         if is_direction(output) && (on || self.watch.on(output)) {
-            self.driven_at = now;
+            self.unbidden.driven(now, DEBOUNCE, TICK);
         }
         self.watch.write(now, output, on, &self.sensors, report);
         if let Drive::Controller(boom) = &mut self.drive
@@ -442,14 +448,14 @@ impl Site {
         };
         let unread = |s: &Sensor| now > s.read + 2 * TICK;
         if faults.contains(&Fault::MovedUnbidden) || self.sensors.iter().any(unread) {
-            self.unbidden = None;
+            self.unbidden.settled();
         }
         let facts = Facts {
             sensors: &self.sensors,
             faults: &faults,
             well_since: self.well_since,
             in_touch_since: self.in_touch_since,
-            unbidden: self.unbidden,
+            unbidden: self.unbidden.moved_at(),
         };
         self.watch.step(now, facts, around.report);
     }
@@ -474,7 +480,7 @@ impl Site {
             }
         };
         if self.watch.moving() {
-            self.driven_at = now;
+            self.unbidden.driven(now, DEBOUNCE, TICK);
         }
         if self.managed && limits != self.limits {
             let ails = |line: &Line| {
@@ -484,10 +490,9 @@ impl Site {
                 })
             };
             let told = !ails(&Line::OpenedLimit) && !ails(&Line::ClosedLimit);
-            let long = 1000 + 3 * TICK;
-            let well = self.well_since.is_some_and(|at| now > at + long);
-            if told && well && now > self.driven_at + long {
-                self.unbidden = Some(now);
+            let well = self.well_since.is_some_and(|at| now > at + 1000 + 3 * TICK);
+            if told && well {
+                self.unbidden.moved(now, TICK);
             }
             self.limits = limits;
         }
@@ -576,8 +581,11 @@ impl Site {
             };
             let mut notices = Vec::new();
             if let (true, Some(closed)) = (flickers, closed) {
-                let half = at(now.saturating_sub(5));
-                notices.extend(debouncer.step(half, Some(!closed)));
+                // Down and up again since the last look: three changes with the one below.
+                for (before, flicker) in [(8, !closed), (6, closed), (4, !closed)] {
+                    let time = at(now.saturating_sub(before));
+                    notices.extend(debouncer.step(time, Some(flicker)));
+                }
             }
             notices.extend(debouncer.step(at(now), closed));
             self.notice(now, &line, notices, around);
@@ -636,6 +644,8 @@ impl Site {
             return;
         }
         if self.port_sticks {
+            // The board took no release before its relay guard's successor came.
+            self.watch.release_refused();
             self.guard_back = now + 2000;
             return;
         }
