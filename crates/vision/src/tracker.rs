@@ -5,8 +5,8 @@
 //! ([`domain::reading::Matrix::agreement`]) and whose place they could have come from:
 //!
 //! - Near the place where the vehicle was last seen, a reading belongs to it unless the
-//!   characters clearly differ: in most places if it is where the vehicle was a moment ago. So
-//!   hard frames do not split a vehicle, and a second car nose to tail, in the very place of the
+//!   characters clearly differ: in most places if it is where the vehicle was a moment ago, or
+//!   if the reading is unsure of itself. So hard frames do not split a vehicle, and a second car nose to tail, in the very place of the
 //!   first, does not join it.
 //! - Elsewhere, or after a gap, it belongs to it only if the characters clearly agree. So a car
 //!   that backs away and returns within [`Settings::rejoin`] is still the same one.
@@ -43,11 +43,13 @@ impl Default for Settings {
 const NEAR_LIMIT: f32 = -7.0;
 /// The same for a reading elsewhere or after a gap.
 const FAR_LIMIT: f32 = -3.0;
-/// The same for a reading in the very place where a vehicle was a moment ago. No other vehicle
-/// can have got there meanwhile; but a distant plate is sometimes misread in two or three
-/// places with confidence, and that must not make a second vehicle of it. A different plate
-/// differs nearly everywhere: in more than four places.
-const SAME_PLACE_LIMIT: f32 = -33.0;
+/// The same for a reading in the very place where a vehicle was a moment ago, and for an unsure
+/// one near it. No other vehicle can have got there meanwhile; but a distant plate, or one that
+/// turns away, is misread in two or three places, and that must not make a second vehicle of it.
+/// A different plate differs nearly everywhere: in more than four places.
+const HARD_LOOK_LIMIT: f32 = -33.0;
+/// The probability of its likeliest number from which on a reading is no hard look.
+const SURE: f32 = 0.9;
 /// How long a moment is, and how far the same place reaches, in plate widths. A car needs longer
 /// to make room for another one, also where a loaded machine looks only twice a second.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -159,6 +161,10 @@ impl Tracker {
     /// Every (agreement, track, reading) that could be one vehicle.
     fn possible_pairs(&self, now: Monotonic, readings: &[Reading]) -> Vec<(f32, usize, usize)> {
         let mut pairs = Vec::new();
+        let sure: Vec<bool> = readings
+            .iter()
+            .map(|reading| self.probability(reading) >= SURE)
+            .collect();
         for (t, track) in self.tracks.iter().enumerate() {
             let sighting = track.fusion.sighting();
             for (r, reading) in readings.iter().enumerate() {
@@ -168,10 +174,12 @@ impl Tracker {
                 let reach = 0.7 + 2.5 * gone.as_secs_f32();
                 let near = gone <= NEAR_FOR && apart <= reach;
                 let same_place = gone <= MOMENT && apart <= SAME_PLACE;
-                let limit = match (same_place, near) {
-                    (true, _) => SAME_PLACE_LIMIT,
-                    (false, true) => NEAR_LIMIT,
-                    (false, false) => FAR_LIMIT,
+                let limit = if same_place || (near && !sure[r]) {
+                    HARD_LOOK_LIMIT
+                } else if near {
+                    NEAR_LIMIT
+                } else {
+                    FAR_LIMIT
                 };
                 let agreement = sighting.matrix.agreement(&reading.matrix);
                 if agreement > limit {
@@ -182,15 +190,20 @@ impl Tracker {
         pairs
     }
 
+    /// The probability of the likeliest number that can exist.
+    fn probability(&self, reading: &Reading) -> f32 {
+        let mut numbers = reading.matrix.valid_numbers(&self.alphabet);
+        numbers.next().map_or(0.0, |best| best.score.probability())
+    }
+
     fn begin(&mut self, reading: &Reading, now: Monotonic) {
-        let best = reading.matrix.valid_numbers(&self.alphabet).next();
-        let sure = best.is_some_and(|c| c.score.probability() >= self.settings.least_confidence);
+        let likely = self.probability(reading) >= self.settings.least_confidence;
         // A plate inside another vehicle's plate in the same frame is the same plate twice.
         let double = self
             .tracks
             .iter()
             .any(|t| t.last_seen == now && t.quad.overlap(&reading.quad) > 0.5);
-        if sure && !double && self.tracks.len() < AT_MOST_VEHICLES {
+        if likely && !double && self.tracks.len() < AT_MOST_VEHICLES {
             self.tracks.push(Track::new(self.next_id, reading, now));
             self.next_id += 1;
         }
@@ -304,6 +317,21 @@ mod tests {
             last = tracker.observe(at(f), &[reading(shown, 0.95, x, y, width)]);
         }
         assert_eq!(last.iter().map(text).collect::<Vec<_>>(), ["苏E12345"]);
+    }
+
+    #[test]
+    fn an_unsure_reading_next_to_a_vehicle_is_that_vehicle_seen_badly() {
+        // As in the demo's scene 8: the plate of a car that backs away into a turn.
+        let beside = |shown, sure| {
+            let mut tracker = tracker();
+            for f in 0..10 {
+                tracker.observe(at(f), &[reading("苏EPP178", 0.95, 500.0, 400.0, 160.0)]);
+            }
+            tracker.observe(at(20), &[reading(shown, sure, 640.0, 300.0, 110.0)])
+        };
+        assert_eq!(beside("苏E78178", 0.9).len(), 1);
+        assert_eq!(beside("苏E78178", 0.99).len(), 2);
+        assert_eq!(beside("沪AK7766", 0.9).len(), 2);
     }
 
     #[test]

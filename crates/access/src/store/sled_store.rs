@@ -5,10 +5,14 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::{Batch, Pair, Store, StoreError};
+
+/// How long the threads of a database that was closed may take to let go of it.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Sled's page cache, in bytes.
 pub const CACHE_BYTES: u64 = 8 * 1024 * 1024;
@@ -18,8 +22,8 @@ const LOCK: &str = "lock";
 
 /// One sled database in one folder, held by one process.
 ///
-/// Sled is not opened twice in a process, also not after it was closed: its background
-/// threads may still write.
+/// Opened again in a process that has just closed it, it waits for the threads of the database
+/// before: they hold its lock until they have written their last.
 pub struct SledStore {
     db: sled::Db,
     log: File,
@@ -142,7 +146,15 @@ fn open_database(path: &Path) -> Result<sled::Db, Failure> {
         // Sync is asked for where it matters; sled's own timer would only wear the card.
         .flush_every_ms(None);
     // Sled 0.34 panics on some damaged files where it should return an error.
-    let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    let open = || catch_unwind(AssertUnwindSafe(|| config.open()));
+    let mut opened = open();
+    // Our own lock is held, so no other process has the database: the threads of one that this
+    // process closed just now still do.
+    let waited = Instant::now();
+    while matches!(&opened, Ok(Err(error)) if is_locked(error)) && waited.elapsed() < CLOSING {
+        std::thread::sleep(Duration::from_millis(20));
+        opened = open();
+    }
     match opened {
         Ok(Ok(db)) => Ok(db),
         Ok(Err(sled::Error::Io(source)))
@@ -167,6 +179,11 @@ fn open_database(path: &Path) -> Result<sled::Db, Failure> {
             Err(Failure::Damaged(text.to_owned()))
         }
     }
+}
+
+/// Sled says in words alone that another has the database.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(source) if source.to_string().contains("could not acquire lock"))
 }
 
 impl Store for SledStore {
@@ -254,6 +271,19 @@ mod tests {
 
     fn key(n: u8) -> Vec<u8> {
         Area::Journal.key(&[n])
+    }
+
+    #[test]
+    fn what_was_closed_opens_again_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..40 {
+            let opened = SledStore::open(folder.path(), Timestamp::UNIX_EPOCH).unwrap();
+            assert!(opened.set_aside.is_none());
+            let mut batch = Batch::default();
+            batch.put(key(n), vec![n; 3]);
+            opened.store.write(&batch).unwrap();
+            assert_eq!(opened.store.last(b"j", b"k").unwrap().unwrap().0, key(n));
+        }
     }
 
     #[test]
