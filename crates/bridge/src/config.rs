@@ -123,8 +123,13 @@ impl MqttConfig {
     pub fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut wrong = |key, wrong, cure| problems.push(Problem { key, wrong, cure });
-        let out_of_bounds = || Words::new("超出范围", "is out of bounds");
-        let empty = || Words::new("是空的", "is empty");
+        self.check_broker(&mut wrong);
+        self.check_login(&mut wrong);
+        self.check_numbers(&mut wrong);
+        problems
+    }
+
+    fn check_broker(&self, wrong: &mut impl FnMut(&'static str, Words, Words)) {
         if self.host.is_empty() || self.host.contains(|c: char| c.is_whitespace() || c == '/') {
             wrong(
                 "host",
@@ -157,6 +162,10 @@ impl MqttConfig {
                 Words::new("消息服务器一般用 1883", "brokers usually listen on 1883"),
             );
         }
+    }
+
+    fn check_login(&self, wrong: &mut impl FnMut(&'static str, Words, Words)) {
+        let empty = || Words::new("是空的", "is empty");
         if let Some(id) = &self.client_id
             && (id.is_empty()
                 || id.len() > 64
@@ -226,6 +235,10 @@ impl MqttConfig {
                 ),
             );
         }
+    }
+
+    fn check_numbers(&self, wrong: &mut impl FnMut(&'static str, Words, Words)) {
+        let out_of_bounds = || Words::new("超出范围", "is out of bounds");
         if !(Duration::from_secs(5)..=Duration::from_mins(10)).contains(&self.keep_alive) {
             wrong(
                 "keep_alive",
@@ -250,7 +263,6 @@ impl MqttConfig {
                 Words::new("写 1 到 256", "use 1 to 256"),
             );
         }
-        problems
     }
 
     /// Whether the broker is on this machine, as far as its name says.

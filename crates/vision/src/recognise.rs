@@ -49,6 +49,8 @@ pub struct Options {
     /// How often each find is looked at from nearer for better corners, at the most; one look is
     /// enough where the first quad was about right. 0: not at all.
     pub closer_looks: u8,
+    /// Whether a plate that is not read surely is read again a little to either side.
+    pub looks_aside: bool,
     /// Plates of one frame that are read at the most, likeliest first.
     pub most_plates: usize,
 }
@@ -59,6 +61,7 @@ impl Default for Options {
             threshold: 0.2,
             finer_looks: 2,
             closer_looks: 3,
+            looks_aside: true,
             most_plates: 8,
         }
     }
@@ -66,10 +69,12 @@ impl Default for Options {
 
 impl Options {
     /// For the frames of a lane: one look each. A gate's camera shows plates large, another frame
-    /// comes at once, and an empty street must not cost three times as much as a car.
+    /// comes at once and says more than a second look at this one, and an empty street with a
+    /// sign in it must not cost three times as much as a car.
     pub fn for_a_lane() -> Self {
         Self {
             finer_looks: 0,
+            looks_aside: false,
             ..Self::default()
         }
     }
@@ -352,7 +357,7 @@ impl Recogniser {
     /// What a reading says together with looks from a little to either side, if it is unsure.
     fn looks_aside(&mut self, frame: &Frame, reading: Reading) -> Result<Reading, ModelError> {
         let score = self.number_score(&reading);
-        if score.is_some_and(|score| score.probability() >= SURE) {
+        if !self.options.looks_aside || score.is_some_and(|score| score.probability() >= SURE) {
             return Ok(reading);
         }
         let mut looks = vec![reading.matrix.clone()];

@@ -51,7 +51,7 @@ pub enum DriverError {
         /// Which barrier.
         name: String,
         /// Which time.
-        why: WiringError,
+        why: Box<WiringError>,
     },
     /// The system gave no thread.
     #[error("barrier {name}: starting its thread failed: {why}; free memory or raise the limits")]
@@ -103,6 +103,7 @@ impl BarrierThread {
     ) -> Result<BarrierHandle, DriverError> {
         let name = config.name.clone();
         if let Err(why) = config.profile.check() {
+            let why = Box::new(why);
             return Err(DriverError::Profile { name, why });
         }
         let (inbox, messages) = channel();
