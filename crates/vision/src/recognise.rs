@@ -70,10 +70,12 @@ impl Default for Options {
 impl Options {
     /// For the frames of a lane: one look each. A gate's camera shows plates large, another frame
     /// comes at once and says more than a second look at this one, and an empty street with a
-    /// sign in it must not cost three times as much as a car.
+    /// sign in it must not cost three times as much as a car. Nor do corners settle in steps: what
+    /// the first look takes for no plate, such as a plate that turns away, would be read as another.
     pub fn for_a_lane() -> Self {
         Self {
             finer_looks: 0,
+            closer_looks: 1,
             looks_aside: false,
             ..Self::default()
         }

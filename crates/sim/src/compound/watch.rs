@@ -594,31 +594,7 @@ impl Watch {
                 self.broken(6, "a pulse is longer than its bound");
             }
         }
-        self.silent_since = match facts.in_touch_since {
-            Some(_) => None,
-            None => self.silent_since.or(Some(now)),
-        };
-        let alone =
-            self.orphaned.is_none() && self.silent_since.is_some_and(|at| now > at + SILENT);
-        if alone && self.pins.iter().any(|pin| pin.on && !pin.refused) {
-            self.broken(
-                7,
-                "a relay is still energised long after the daemon's last word",
-            );
-        }
-        let orphaned = self.orphaned.is_some_and(|at| now > at + ORPHANED);
-        if orphaned && self.pins.iter().any(|pin| pin.on && !pin.refused) {
-            self.broken(
-                7,
-                "a relay is still energised long after its relay guard died",
-            );
-        }
-        for output in [Output::Open, Output::Close] {
-            let pin = self.pins[index(output)];
-            if self.times.managed && pin.on && now - pin.since > self.run_bound() {
-                self.broken(6, "the motor runs for longer than its bound");
-            }
-        }
+        self.watch_bounds(now, facts);
         self.watch_release(now, facts);
         let fresh = self.stop_over.is_none_or(|at| self.began_at >= at);
         if std::mem::take(&mut self.moved) && !fresh {
@@ -683,6 +659,35 @@ impl Watch {
             }
             if self.open.values().any(|at| now > *at + 60_000) {
                 self.broken(13, "an opening waited for a minute");
+            }
+        }
+    }
+
+    /// That nothing stays energised longer than it may, whoever has died or gone silent.
+    fn watch_bounds(&mut self, now: u64, facts: Facts<'_>) {
+        self.silent_since = match facts.in_touch_since {
+            Some(_) => None,
+            None => self.silent_since.or(Some(now)),
+        };
+        let alone =
+            self.orphaned.is_none() && self.silent_since.is_some_and(|at| now > at + SILENT);
+        if alone && self.pins.iter().any(|pin| pin.on && !pin.refused) {
+            self.broken(
+                7,
+                "a relay is still energised long after the daemon's last word",
+            );
+        }
+        let orphaned = self.orphaned.is_some_and(|at| now > at + ORPHANED);
+        if orphaned && self.pins.iter().any(|pin| pin.on && !pin.refused) {
+            self.broken(
+                7,
+                "a relay is still energised long after its relay guard died",
+            );
+        }
+        for output in [Output::Open, Output::Close] {
+            let pin = self.pins[index(output)];
+            if self.times.managed && pin.on && now - pin.since > self.run_bound() {
+                self.broken(6, "the motor runs for longer than its bound");
             }
         }
     }

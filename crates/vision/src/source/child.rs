@@ -43,40 +43,41 @@ fn find(program: &Path) -> Option<PathBuf> {
 }
 
 fn find_or(wanted: Option<&Path>, names: &[&str], package: &str) -> Result<PathBuf, Problem> {
-    let (wrong, cure) = match wanted {
-        Some(program) => {
-            if let Some(found) = find(program) {
-                return Ok(found);
-            }
-            let program = program.display();
-            (
-                Words::new(
-                    format!("{program} 不在那里，或不能执行"),
-                    format!("{program} is not there or not executable"),
-                ),
-                Words::new(
-                    "改正 program，或删去它以使用系统里的程序",
-                    "correct program, or leave it out to use the system's",
-                ),
-            )
-        }
-        None => {
-            if let Some(found) = names.iter().find_map(|name| find(Path::new(name))) {
-                return Ok(found);
-            }
-            (
-                Words::new(
-                    format!("没有安装 {}", names.join(" 或 ")),
-                    format!("{} is not installed", names.join(" or ")),
-                ),
-                Words::new(
-                    format!("安装它：apt install {package}"),
-                    format!("install it: apt install {package}"),
-                ),
-            )
-        }
+    let found = match wanted {
+        Some(program) => find(program),
+        None => names.iter().find_map(|name| find(Path::new(name))),
     };
-    Err(Problem::new("program", wrong, cure))
+    found.ok_or_else(|| {
+        let (wrong, cure) = wanted.map_or_else(|| not_installed(names, package), not_executable);
+        Problem::new("program", wrong, cure)
+    })
+}
+
+fn not_executable(program: &Path) -> (Words, Words) {
+    let program = program.display();
+    (
+        Words::new(
+            format!("{program} 不在那里，或不能执行"),
+            format!("{program} is not there or not executable"),
+        ),
+        Words::new(
+            "改正 program，或删去它以使用系统里的程序",
+            "correct program, or leave it out to use the system's",
+        ),
+    )
+}
+
+fn not_installed(names: &[&str], package: &str) -> (Words, Words) {
+    (
+        Words::new(
+            format!("没有安装 {}", names.join(" 或 ")),
+            format!("{} is not installed", names.join(" or ")),
+        ),
+        Words::new(
+            format!("安装它：apt install {package}"),
+            format!("install it: apt install {package}"),
+        ),
+    )
 }
 
 /// The decoder: the one named, or `ffmpeg` on `PATH`.

@@ -133,24 +133,11 @@ impl CameraConfig {
                     program,
                 })
             }
-            Kind::Pi => {
-                let number = self.device.as_deref().unwrap_or("0").parse();
-                if number.is_err() {
-                    wrong.push(Problem::new(
-                        "device",
-                        Words::new("树莓派摄像机按编号写", "a Pi camera is named by its number"),
-                        Words::new(
-                            "写 device = \"0\" 或 \"1\"",
-                            "write device = \"0\" or \"1\"",
-                        ),
-                    ));
-                }
-                number.ok().map(|number| Plan::Pi {
-                    number,
-                    capture,
-                    program,
-                })
-            }
+            Kind::Pi => self.pi_camera(&mut wrong).map(|number| Plan::Pi {
+                number,
+                capture,
+                program,
+            }),
             Kind::File => self
                 .path(("视频文件", "the video file"), &mut wrong)
                 .map(|path| Plan::File {
@@ -175,6 +162,22 @@ impl CameraConfig {
             Some(plan) if wrong.is_empty() => Ok(plan),
             _ => Err(wrong),
         }
+    }
+
+    /// The number of a Raspberry Pi's camera.
+    fn pi_camera(&self, wrong: &mut Vec<Problem>) -> Option<u32> {
+        let number = self.device.as_deref().unwrap_or("0").parse().ok();
+        if number.is_none() {
+            wrong.push(Problem::new(
+                "device",
+                Words::new("树莓派摄像机按编号写", "a Pi camera is named by its number"),
+                Words::new(
+                    "写 device = \"0\" 或 \"1\"",
+                    "write device = \"0\" or \"1\"",
+                ),
+            ));
+        }
+        number
     }
 
     /// Keys that are given but mean nothing for this kind.
