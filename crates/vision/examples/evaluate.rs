@@ -214,10 +214,8 @@ fn run() -> Result<(), Box<dyn Error>> {
             if list && !g {
                 println!("misread {} {label} {grammar}", get("path"));
             }
-            let colour = match get("colour") {
-                "" => "not stated",
-                colour => colour,
-            };
+            let colour = Some(get("colour")).filter(|colour| !colour.is_empty());
+            let colour = colour.unwrap_or("not stated");
             for group in [
                 "all".into(),
                 kind.into(),

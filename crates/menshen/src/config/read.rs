@@ -378,16 +378,18 @@ pub(super) fn misplaced(name: &str, known: &[String]) -> Option<Words> {
     if headers.is_empty() {
         return None;
     }
-    let mut words = Words::new(
+    let there = Words::new(
         format!("{name} 写在 {} 里，移到那里", headers.join(" 或 ")),
         format!(
             "{name} belongs below {}; move it there",
             headers.join(" or ")
         ),
     );
-    if !known.is_empty() {
-        words.chinese += &format!("；这里认得 {}", known.join("、"));
-        words.english += &format!("; here one can write {}", known.join(", "));
+    if known.is_empty() {
+        return Some(there);
     }
-    Some(words)
+    Some(Words::new(
+        format!("{}；这里认得 {}", there.chinese, known.join("、")),
+        format!("{}; here one can write {}", there.english, known.join(", ")),
+    ))
 }
