@@ -24,12 +24,10 @@ use serde::{Deserialize, Serialize};
 use crate::pass::entries::{Count, Entries, Used};
 use crate::policy::{Clock, Occupancy, PolicyInput, judge};
 use crate::store::record;
-use crate::store::{Area, Batch, Store, StoreError};
+use crate::store::{Area, Batch, Store, StoreError, read_area};
 
 /// How long a place is held for a vehicle that was admitted, if nothing more is heard of it.
 const HELD_FOR: Duration = Duration::from_mins(10);
-/// Records read at once.
-const CHUNK: usize = 1000;
 
 /// One vehicle's stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,31 +98,9 @@ impl Stays {
     /// # Errors
     /// If the store fails.
     pub fn read(store: &dyn Store) -> Result<(Self, usize), StoreError> {
-        let mut stays = BTreeMap::new();
-        let mut damaged = 0;
-        let (mut from, to) = (Area::Inside.key(b""), vec![Area::Inside.letter() + 1]);
-        loop {
-            let pairs = store.range(&from, &to, CHUNK)?;
-            for (key, stored) in &pairs {
-                let plate = std::str::from_utf8(key.get(1..).unwrap_or(&[]));
-                let plate = plate.ok().and_then(|t| t.parse::<PlateNumber>().ok());
-                let stay = record::open(key, stored).ok();
-                let stay = stay.and_then(|payload| serde_json::from_slice::<Stay>(payload).ok());
-                match (plate, stay) {
-                    (Some(plate), Some(stay)) => {
-                        stays.insert(plate, stay);
-                    }
-                    _ => damaged += 1,
-                }
-            }
-            match pairs.last() {
-                Some((key, _)) if pairs.len() == CHUNK => {
-                    from.clone_from(key);
-                    from.push(0);
-                }
-                _ => return Ok((Self(stays), damaged)),
-            }
-        }
+        let plate = |key: &[u8]| std::str::from_utf8(key).ok()?.parse().ok();
+        let (stays, damaged) = read_area(store, Area::Inside, plate)?;
+        Ok((Self(stays), damaged))
     }
 
     /// Everybody inside, in order of the plates.

@@ -31,23 +31,23 @@ pub fn check(
     plate: Option<&PlateNumber>,
     used: &dyn Fn(PassId) -> u32,
 ) -> Shown {
-    let refused = |reason, token: Option<Token>, pass: Option<&Pass>| Shown {
+    let shown = |reason, token: Option<Token>, pass: Option<&Pass>| Shown {
         reason,
         token,
         pass: pass.cloned(),
     };
     let token = match Token::verify(text, keys) {
         Ok(token) => token,
-        Err(why) => return refused(why.reason(), None, None),
+        Err(why) => return shown(why.reason(), None, None),
     };
     let Some(registry) = registry else {
-        return refused(Reason::RegistryUnavailable, Some(token), None);
+        return shown(Reason::RegistryUnavailable, Some(token), None);
     };
     let Some(pass) = registry.book().pass(token.pass.number) else {
-        return refused(Reason::PassUnknown, Some(token), None);
+        return shown(Reason::PassUnknown, Some(token), None);
     };
     let reason = standing(pass, &token, registry, clock, plate, used);
-    refused(reason, Some(token), Some(pass))
+    shown(reason, Some(token), Some(pass))
 }
 
 fn standing(

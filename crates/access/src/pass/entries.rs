@@ -13,10 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::store::record;
-use crate::store::{Area, Batch, Store, StoreError};
-
-/// Records read at once.
-const CHUNK: usize = 1000;
+use crate::store::{Area, Batch, Store, StoreError, read_area};
 
 /// How often one edition of a pass was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,34 +74,12 @@ impl Entries {
     /// # Errors
     /// If the store fails.
     pub fn read(store: &dyn Store) -> Result<(Self, usize), StoreError> {
-        let mut counts = BTreeMap::new();
-        let mut damaged = 0;
-        let (mut from, to) = (
-            Area::PassEntries.key(b""),
-            vec![Area::PassEntries.letter() + 1],
-        );
-        loop {
-            let pairs = store.range(&from, &to, CHUNK)?;
-            for (key, stored) in &pairs {
-                let number = key.get(1..).and_then(|k| k.try_into().ok());
-                let number = number.and_then(|k| PassNumber::new(u32::from_be_bytes(k)).ok());
-                let count = record::open(key, stored).ok();
-                let count = count.and_then(|p| serde_json::from_slice::<Count>(p).ok());
-                match (number, count) {
-                    (Some(number), Some(count)) => {
-                        counts.insert(number, count);
-                    }
-                    _ => damaged += 1,
-                }
-            }
-            match pairs.last() {
-                Some((key, _)) if pairs.len() == CHUNK => {
-                    from.clone_from(key);
-                    from.push(0);
-                }
-                _ => return Ok((Self(counts), damaged)),
-            }
-        }
+        let number = |key: &[u8]| {
+            let bytes = key.try_into().ok()?;
+            PassNumber::new(u32::from_be_bytes(bytes)).ok()
+        };
+        let (counts, damaged) = read_area(store, Area::PassEntries, number)?;
+        Ok((Self(counts), damaged))
     }
 
     /// How often this edition was used.

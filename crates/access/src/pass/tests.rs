@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use data_encoding::BASE32_NOPAD;
 use domain::signing::{PublicKey, SecretKey};
 use domain::{PassId, PassNumber, PlateNumber, Reason};
 use jiff::Timestamp;
@@ -258,22 +259,22 @@ proptest! {
     #[test]
     fn no_flipped_bit_verifies(pass in any_pass(), flips in prop::collection::vec(any::<Index>(), 1..4)) {
         let paper = Token::of(&pass).unwrap().sign(&key(1));
-        let mut bytes = token::from_base32(&paper[token::PREFIX.len()..]).unwrap();
+        let mut bytes = BASE32_NOPAD.decode(&paper.as_bytes()[token::PREFIX.len()..]).unwrap();
         let honest = bytes.clone();
         for flip in flips {
             let bit = flip.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
         prop_assume!(bytes != honest);
-        let altered = format!("{}{}", token::PREFIX, token::base32(&bytes));
+        let altered = format!("{}{}", token::PREFIX, BASE32_NOPAD.encode(&bytes));
         prop_assert!(Token::verify(&altered, &[key(1).public()]).is_err());
     }
 
     #[test]
     fn base32_has_one_spelling(bytes in prop::collection::vec(any::<u8>(), 0..40), text in "[A-Z2-7]{0,60}") {
-        prop_assert_eq!(token::from_base32(&token::base32(&bytes)), Some(bytes));
-        if let Some(read) = token::from_base32(&text) {
-            prop_assert_eq!(token::base32(&read), text);
+        prop_assert_eq!(BASE32_NOPAD.decode(BASE32_NOPAD.encode(&bytes).as_bytes()), Ok(bytes));
+        if let Ok(read) = BASE32_NOPAD.decode(text.as_bytes()) {
+            prop_assert_eq!(BASE32_NOPAD.encode(&read), text);
         }
     }
 }

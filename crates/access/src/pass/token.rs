@@ -18,6 +18,7 @@
 //!
 //! A vehicle's pass has 90 or 91 bytes, 148 or 150 characters: a QR code of version 6 at level M.
 
+use data_encoding::BASE32_NOPAD;
 use domain::signing::{PublicKey, Purpose, SecretKey, Signature};
 use domain::{PassId, PassNumber, PlateNumber, Reason};
 use jiff::civil::{Date, date};
@@ -35,7 +36,6 @@ const SIGNATURE: usize = 64;
 /// The longest plate, in bytes.
 const PLATE: usize = 24;
 const FIRST_DAY: Date = date(2020, 1, 1);
-const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// A day as a token writes it, if it can.
 pub(super) fn day(date: Date) -> Option<u16> {
@@ -130,7 +130,7 @@ impl Token {
         let mut bytes = self.payload(&key.public());
         let signature = key.sign(Purpose::Pass, &signed_text(&bytes));
         bytes.extend_from_slice(&signature.to_bytes());
-        format!("{PREFIX}{}", base32(&bytes))
+        format!("{PREFIX}{}", BASE32_NOPAD.encode(&bytes))
     }
 
     /// What the text says, if one of these keys has signed exactly that.
@@ -142,7 +142,10 @@ impl Token {
         if text.len() > LONGEST {
             return Err(TokenError::Malformed);
         }
-        let bytes = from_base32(digits).ok_or(TokenError::Malformed)?;
+        // It refuses small letters and bits left over: one token, one spelling.
+        let bytes = BASE32_NOPAD
+            .decode(digits.as_bytes())
+            .map_err(|_| TokenError::Malformed)?;
         let split = bytes.len().checked_sub(SIGNATURE);
         let (payload, signature) = bytes.split_at(split.ok_or(TokenError::Malformed)?);
         let token = Self::parse(payload).ok_or(TokenError::Malformed)?;
@@ -195,44 +198,4 @@ impl Token {
 /// The prefix is signed too, so that no other layout can ever be taken for this one.
 fn signed_text(payload: &[u8]) -> Vec<u8> {
     [PREFIX.as_bytes(), payload].concat()
-}
-
-pub(super) fn base32(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 8 / 5 + 1);
-    let (mut held, mut bits) = (0_u32, 0);
-    for &byte in bytes {
-        held = held << 8 | u32::from(byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            text.push(char::from(DIGITS[(held >> bits & 31) as usize]));
-        }
-        held &= (1 << bits) - 1;
-    }
-    if bits > 0 {
-        text.push(char::from(DIGITS[(held << (5 - bits) & 31) as usize]));
-    }
-    text
-}
-
-/// The bytes, if the text is the one way to write them.
-pub(super) fn from_base32(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() * 5 / 8);
-    let (mut held, mut bits) = (0_u32, 0);
-    for digit in text.bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'2'..=b'7' => digit - b'2' + 26,
-            _ => return None,
-        };
-        held = held << 5 | u32::from(value);
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits) as u8);
-            held &= (1 << bits) - 1;
-        }
-    }
-    // What is left over carries nothing, and is less than one digit.
-    (held == 0 && bits < 5).then_some(bytes)
 }

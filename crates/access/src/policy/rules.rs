@@ -47,41 +47,29 @@ impl Clock {
     /// Where a last day, itself included, stands: [`Standing::Behind`] if it is over. While the clock
     /// is not trusted, days within `near` days after the last one that was believed are unknown.
     pub(crate) fn last_day(self, last: Date, near: u16) -> Standing {
-        match self {
-            Self::Trusted { local, .. } if last < local.date() => Standing::Behind,
-            Self::Trusted { .. } => Standing::Ahead,
-            Self::Untrusted { not_before: None } => Standing::Unknown,
-            Self::Untrusted {
-                not_before: Some(day),
-            } => {
-                if last < day {
-                    Standing::Behind
-                } else if last > day.saturating_add(i32::from(near).days()) {
-                    Standing::Ahead
-                } else {
-                    Standing::Unknown
-                }
-            }
-        }
+        self.stands(last, near, |today| last < today)
     }
 
     /// Where a first day stands: [`Standing::Behind`] if it has come.
     pub(crate) fn first_day(self, first: Date, near: u16) -> Standing {
-        match self {
-            Self::Trusted { local, .. } if local.date() < first => Standing::Ahead,
-            Self::Trusted { .. } => Standing::Behind,
-            Self::Untrusted { not_before: None } => Standing::Unknown,
+        self.stands(first, near, |today| first <= today)
+    }
+
+    fn stands(self, day: Date, near: u16, is_behind: impl Fn(Date) -> bool) -> Standing {
+        let (today, near) = match self {
+            Self::Trusted { local, .. } => (local.date(), None),
             Self::Untrusted {
-                not_before: Some(day),
-            } => {
-                if first <= day {
-                    Standing::Behind
-                } else if first > day.saturating_add(i32::from(near).days()) {
-                    Standing::Ahead
-                } else {
-                    Standing::Unknown
-                }
-            }
+                not_before: Some(least),
+            } => (least, Some(near)),
+            Self::Untrusted { not_before: None } => return Standing::Unknown,
+        };
+        let may_have_come = |near: u16| day <= today.saturating_add(i32::from(near).days());
+        if is_behind(today) {
+            Standing::Behind
+        } else if near.is_some_and(may_have_come) {
+            Standing::Unknown
+        } else {
+            Standing::Ahead
         }
     }
 }

@@ -21,7 +21,7 @@ use super::change::{Difference, note};
 use super::{RegistryView, Vehicle};
 use crate::pass::Pass;
 use crate::store::record::{self, Fault};
-use crate::store::{Area, Batch, Store, StoreError};
+use crate::store::{Area, Batch, Store, StoreError, each_record};
 
 /// Rows written or read at once.
 const CHUNK: usize = 1000;
@@ -210,27 +210,18 @@ fn read_all(store: &dyn Store, pointer: Pointer) -> Result<(Vec<Vehicle>, Vec<Re
 /// The records of a range, and how many of them are damaged.
 fn read_range<T: for<'de> Deserialize<'de>>(
     store: &dyn Store,
-    mut from: Vec<u8>,
+    from: Vec<u8>,
     to: &[u8],
 ) -> Result<(Vec<T>, u64), RowsError> {
-    let mut list = Vec::new();
-    let mut bad = 0;
-    loop {
-        let pairs = store.range(&from, to, CHUNK)?;
-        for (key, stored) in &pairs {
-            match opened(key, stored)?.map(serde_json::from_slice) {
-                Some(Ok(one)) => list.push(one),
-                _ => bad += 1,
-            }
+    let (mut list, mut bad) = (Vec::new(), 0);
+    each_record(store, from, to, |key, stored| {
+        match opened(key, stored)?.map(serde_json::from_slice) {
+            Some(Ok(one)) => list.push(one),
+            _ => bad += 1,
         }
-        match pairs.last() {
-            Some((key, _)) if pairs.len() == CHUNK => {
-                from.clone_from(key);
-                from.push(0);
-            }
-            _ => return Ok((list, bad)),
-        }
-    }
+        Ok::<(), RowsError>(())
+    })?;
+    Ok((list, bad))
 }
 
 impl Rows {

@@ -13,7 +13,10 @@ mod memory;
 pub mod record;
 mod sled_store;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
 
 pub use memory::{Crash, MemoryStore};
 pub use sled_store::{CACHE_BYTES, Opened, SledStore};
@@ -110,6 +113,60 @@ pub trait Store: Send + Sync {
 
     /// Bytes the store takes on its disk.
     fn size(&self) -> Result<u64, StoreError>;
+}
+
+/// Records read at once.
+const CHUNK: usize = 1000;
+
+/// Calls `each` with every record with `from <= key < to`, in order of their keys, holding few of
+/// them at a time.
+///
+/// # Errors
+/// If the store fails, or what `each` returns.
+pub(crate) fn each_record<E: From<StoreError>>(
+    store: &dyn Store,
+    mut from: Vec<u8>,
+    to: &[u8],
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    loop {
+        let pairs = store.range(&from, to, CHUNK)?;
+        for (key, stored) in &pairs {
+            each(key, stored)?;
+        }
+        match pairs.last() {
+            Some((key, _)) if pairs.len() == CHUNK => {
+                from.clone_from(key);
+                from.push(0);
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Reads a whole area whose records are JSON under keys that `name` understands; how many were
+/// damaged and are left out.
+///
+/// # Errors
+/// If the store fails.
+pub(crate) fn read_area<K: Ord, T: DeserializeOwned>(
+    store: &dyn Store,
+    area: Area,
+    name: impl Fn(&[u8]) -> Option<K>,
+) -> Result<(BTreeMap<K, T>, usize), StoreError> {
+    let (mut found, mut damaged) = (BTreeMap::new(), 0);
+    each_record(store, area.key(b""), &[area.letter() + 1], |key, stored| {
+        let payload = record::open(key, stored).ok();
+        let value = payload.and_then(|payload| serde_json::from_slice(payload).ok());
+        match (key.get(1..).and_then(&name), value) {
+            (Some(key), Some(value)) => {
+                found.insert(key, value);
+            }
+            _ => damaged += 1,
+        }
+        Ok::<(), StoreError>(())
+    })?;
+    Ok((found, damaged))
 }
 
 /// Why the store could not do something.
