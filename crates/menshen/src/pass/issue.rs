@@ -1,12 +1,10 @@
 //! `menshen pass issue`: new passes, one, a range, or one for each row of a list.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use access::pass::{Bearer, Pass};
-use access::registry::import::{FILE_BYTES, ImportOptions, parse};
+use access::registry::import::{ImportOptions, parse};
 use access::registry::{Label, Vehicle};
 use clap::Args;
 use domain::{PassNumber, PlateNumber};
@@ -16,7 +14,7 @@ use super::ask::Ask;
 use super::numbers::Numbers;
 use super::{all, perform};
 use crate::outcome::{FOUND_WRONG, WRONG_USAGE, fail};
-use crate::registry::{Act, date};
+use crate::registry::{Act, date, read_list};
 
 /// The most passes that are issued at once.
 const MOST: usize = 100_000;
@@ -189,13 +187,9 @@ fn bound(template: Pass, vehicle: &Vehicle) -> Pass {
 }
 
 fn read(file: &Path) -> Result<Vec<Vehicle>, u8> {
-    let wrong =
-        |e: &dyn std::fmt::Display| fail(FOUND_WRONG, format_args!("{}: {e}", file.display()));
-    let mut bytes = Vec::new();
-    File::open(file)
-        .and_then(|f| f.take(FILE_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|e| wrong(&e))?;
-    let imported = parse(&bytes, ImportOptions::default()).map_err(|e| wrong(&e))?;
+    let bytes = read_list(file)?;
+    let imported = parse(&bytes, ImportOptions::default())
+        .map_err(|e| fail(FOUND_WRONG, format_args!("{}: {e}", file.display())))?;
     let mut vehicles = imported.vehicles;
     vehicles.sort_by(|a, b| a.plate.cmp(&b.plate));
     Ok(vehicles)

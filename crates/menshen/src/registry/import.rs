@@ -62,7 +62,7 @@ pub(crate) struct ImportArgs {
 /// Runs `menshen registry import`.
 pub(super) fn run(args: &ImportArgs) -> Result<(), u8> {
     let file = &args.file;
-    let bytes = read(file)?;
+    let bytes = read_list(file)?;
     let bar = bar();
     let today = Timestamp::now()
         .to_zoned_datetime(TimeZone::system())
@@ -134,7 +134,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), u8> {
 }
 
 /// Reads a file that may be anything, and never more of it than a register can have.
-fn read(file: &Path) -> Result<Vec<u8>, u8> {
+pub(crate) fn read_list(file: &Path) -> Result<Vec<u8>, u8> {
     let unreadable = |e: io::Error| fail(WRONG_USAGE, format_args!("{}: {e}", file.display()));
     let too_large = |found: u64| {
         let error = ImportError::TooLarge { found };

@@ -18,6 +18,7 @@ use domain::PlateNumber;
 
 use crate::outcome::{DONE, FOUND_WRONG, fail};
 pub(crate) use books::date;
+pub(crate) use import::read_list;
 pub(crate) use place::{Act, Change, Outcome, Place};
 
 /// `menshen registry …`.
