@@ -5,6 +5,8 @@
 //! Nothing here is a mock of the house: what a test sees is what a committee's server, an
 //! installer and a relay would see.
 
+mod lane;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -23,6 +25,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sim::street::{Light, Painter, Script, View, VisibleCar};
+
+pub use lane::Lane;
 
 /// Whatever stops a part.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

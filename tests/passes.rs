@@ -1,11 +1,7 @@
 //! Numbered passes at a running gate: issued through its socket, used on the road, counted once.
 
-use std::time::Duration;
-
 use domain::{Outcome, Reason};
-use house::{Camera, EMPTY, Gate, Mosquitto, Need, Plan, Scene, Site, alone, cannot_run, wait_for};
-
-const A_WHILE: Duration = Duration::from_secs(15);
+use house::{Gate, Lane, Need, alone, cannot_run};
 
 fn said(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -19,20 +15,9 @@ fn a_pass_for_one_entry_lets_its_plate_in_once_over_a_kill() {
         return;
     }
     let _alone = alone();
-    let scene = Scene::new(1);
-    let mosquitto = Mosquitto::running().unwrap();
-    let ear = mosquitto.listen().unwrap();
-    let site = Site::new(&Plan {
-        port: Some(mosquitto.port),
-        barrier: "relay = SIMULATED\npulse = \"300ms\"\nrepeat_gap = \"300ms\"",
-        lane: "trigger = \"both\"\narrival_loop = {}\nleave_after = \"1s\"",
-        camera: "",
-    })
-    .unwrap();
-    site.inputs("arrival_loop:entry 0\n").unwrap();
-    site.register(scene.plate(0)).unwrap();
-    let camera = Camera::start(&site.path("frames"), scene.pictures.clone()).unwrap();
-    let mut gate = Gate::start(&site).unwrap();
+    let lane = Lane::with_loop(1).unwrap();
+    let (site, scene) = (&lane.site, &lane.scene);
+    let gate = Gate::start(site).unwrap();
 
     let verb = |args: &[&str]| {
         let output = site.verb(args).unwrap();
@@ -56,17 +41,11 @@ fn a_pass_for_one_entry_lets_its_plate_in_once_over_a_kill() {
         "--by",
         "test",
     ]);
-    let visit = |count: usize| {
-        camera.show(2);
-        std::thread::sleep(Duration::from_millis(600));
-        site.inputs("arrival_loop:entry 1\n").unwrap();
-        std::thread::sleep(Duration::from_millis(2600));
-        camera.show(EMPTY);
-        site.inputs("arrival_loop:entry 0\n").unwrap();
-        assert!(wait_for(A_WHILE, || ear.passages().len() >= count));
-        ear.passages().pop().unwrap()
+    let visit = |gate: &Gate, count: usize| {
+        lane.visit(gate, (2, count), || {}).unwrap();
+        lane.ear.passages().pop().unwrap()
     };
-    let first = visit(1);
+    let first = visit(&gate, 1);
     assert_eq!(
         (first.reason, first.outcome),
         (Some(Reason::Pass), Outcome::Passed)
@@ -76,8 +55,8 @@ fn a_pass_for_one_entry_lets_its_plate_in_once_over_a_kill() {
     assert!(shown.contains("\"entries\":1,\"last\""), "{shown}");
 
     gate.kill().unwrap();
-    gate = Gate::start(&site).unwrap();
-    let second = visit(2);
+    let gate = Gate::start(site).unwrap();
+    let second = visit(&gate, 2);
     assert_eq!(
         (second.reason, second.outcome),
         (Some(Reason::PassUsedUp), Outcome::TurnedAway)
@@ -92,7 +71,7 @@ fn a_pass_for_one_entry_lets_its_plate_in_once_over_a_kill() {
         "--by",
         "test",
     ]);
-    assert_eq!(visit(3).reason, Some(Reason::Pass));
+    assert_eq!(visit(&gate, 3).reason, Some(Reason::Pass));
     assert_eq!(site.pulses().unwrap().len(), 2);
     verb(&["registry", "verify"]);
     gate.stop().unwrap();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use domain::{Decision, Outcome, Reason};
-use house::{Camera, EMPTY, Gate, Mosquitto, Need, Plan, Scene, Site, alone, cannot_run, wait_for};
+use house::{
+    Camera, EMPTY, Gate, Lane, Mosquitto, Need, Plan, Scene, Site, alone, cannot_run, wait_for,
+};
 use sim::street::Role;
 
 const A_WHILE: Duration = Duration::from_secs(15);
@@ -16,34 +18,12 @@ fn residents_go_in_strangers_do_not_and_the_committee_hears_of_each_once() {
         return;
     }
     let _alone = alone();
-    let scene = Scene::new(1);
-    let mosquitto = Mosquitto::running().unwrap();
-    let ear = mosquitto.listen().unwrap();
-    let site = Site::new(&Plan {
-        port: Some(mosquitto.port),
-        barrier: "relay = SIMULATED\npulse = \"300ms\"\nrepeat_gap = \"300ms\"",
-        lane: "trigger = \"both\"\narrival_loop = {}\nleave_after = \"1s\"",
-        camera: "",
-    })
-    .unwrap();
-    site.inputs("arrival_loop:entry 0\n").unwrap();
-    site.register(scene.plate(0)).unwrap();
-    let camera = Camera::start(&site.path("frames"), scene.pictures.clone()).unwrap();
-    let gate = Gate::start(&site).unwrap();
+    let lane = Lane::with_loop(1).unwrap();
+    let (site, scene) = (&lane.site, &lane.scene);
+    let gate = Gate::start(site).unwrap();
 
     let visit = |picture: usize, count: usize, meanwhile: &dyn Fn()| {
-        camera.show(picture);
-        std::thread::sleep(Duration::from_millis(600));
-        site.inputs("arrival_loop:entry 1\n").unwrap();
-        std::thread::sleep(Duration::from_millis(2600));
-        meanwhile();
-        camera.show(EMPTY);
-        site.inputs("arrival_loop:entry 0\n").unwrap();
-        assert!(
-            wait_for(A_WHILE, || ear.passages().len() >= count),
-            "passage {count} did not arrive; the gate says:\n{}",
-            gate.log().join("\n")
-        );
+        lane.visit(&gate, (picture, count), meanwhile).unwrap();
     };
     visit(1, 1, &|| {});
     visit(2, 2, &|| {});
@@ -57,7 +37,7 @@ fn residents_go_in_strangers_do_not_and_the_committee_hears_of_each_once() {
     });
 
     std::thread::sleep(Duration::from_secs(1));
-    let passages = ear.passages();
+    let passages = lane.ear.passages();
     let got: Vec<_> = passages
         .iter()
         .map(|p| (p.decision.unwrap(), p.reason.unwrap(), p.outcome))
@@ -89,7 +69,7 @@ fn residents_go_in_strangers_do_not_and_the_committee_hears_of_each_once() {
     println!("BAR shutdown: {took:.2?}");
     assert!(good && took < Duration::from_secs(3), "{took:?}");
     std::thread::sleep(Duration::from_millis(500));
-    let entries = ear.verify().unwrap();
+    let entries = lane.ear.verify().unwrap();
     assert!(entries >= 10);
 }
 
