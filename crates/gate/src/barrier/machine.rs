@@ -51,6 +51,8 @@ pub struct Barrier {
     fire_disarmed: bool,
     next_fire: Monotonic,
     pressed: Option<Monotonic>,
+    /// When the button was last looked at.
+    looked: Monotonic,
     faults: Vec<Fault>,
     last_limit: Option<Line>,
     position: Position,
@@ -84,6 +86,7 @@ impl Barrier {
             fire_disarmed: false,
             next_fire: now,
             pressed: None,
+            looked: now,
             faults: Vec::new(),
             last_limit: None,
             position: Position::Unknown,
@@ -105,13 +108,15 @@ impl Barrier {
     pub fn step(&mut self, now: Monotonic, input: Input) -> Actions {
         let mut out = Actions::new();
         match input {
-            Input::Tick => {}
+            Input::Tick => self.watch_button(now, &mut out),
             Input::OpenRequest {
                 cause,
                 origin,
                 asked,
             } => self.request(now, cause, origin, asked, &mut out),
-            Input::LineChanged { line, active } => self.line_changed(now, line, active, &mut out),
+            Input::LineChanged { line, active, at } => {
+                self.line_changed(now, line, active, at, &mut out);
+            }
             Input::LineHealth {
                 line,
                 fault,
@@ -121,6 +126,9 @@ impl Barrier {
             Input::RelayGuardLost { reason } => {
                 self.relay_guard = RelayGuard::Lost;
                 self.pressed = None;
+                // There was no fire when it was last seen: one that is found later is fresh,
+                // unless STOP is found too.
+                self.fire_disarmed &= self.level(&Line::Fire) != Some(false);
                 for level in self.lines.values_mut() {
                     *level = None;
                 }
@@ -136,7 +144,6 @@ impl Barrier {
         self.watch_block(now);
         self.watch_release(now, &mut out);
         self.watch_limits(&mut out);
-        self.watch_button(now, &mut out);
         self.expire(now, &mut out);
         self.dispatch(now, &mut out);
         self.report_waiting(&mut out);
@@ -209,7 +216,14 @@ impl Barrier {
         out.extend(self.waiting.take_in(opening).map(Action::Report));
     }
 
-    fn line_changed(&mut self, now: Monotonic, line: Line, active: bool, out: &mut Actions) {
+    fn line_changed(
+        &mut self,
+        now: Monotonic,
+        line: Line,
+        active: bool,
+        at: Monotonic,
+        out: &mut Actions,
+    ) {
         if !guard!(StopReleases => line != Line::Stop || !active) {
             out.push(Action::ReleaseAll);
         }
@@ -217,7 +231,7 @@ impl Barrier {
         out.push(Action::Report(BarrierEvent::LineChanged {
             line: line.clone(),
             active,
-            at: now,
+            at,
         }));
         match line {
             Line::Stop if active => {
@@ -233,9 +247,9 @@ impl Barrier {
             Line::Fire if !active => self.fire_disarmed = self.stop_active(),
             // Only a change that was seen is a press: a button found pressed is not.
             Line::GuardButton if active && before == Some(false) => {
-                self.pressed = Some(now);
+                self.pressed = Some(at);
                 let cause = self.own_cause("guard-button");
-                self.request(now, cause, Origin::Guard, now, out);
+                self.request(now, cause, Origin::Guard, at, out);
             }
             Line::GuardButton if !active => self.pressed = None,
             Line::OpenedLimit | Line::ClosedLimit if active => self.last_limit = Some(line),
@@ -378,7 +392,13 @@ impl Barrier {
         }
     }
 
+    /// Only when all that was seen until now has been heard, and while somebody looks: the release
+    /// may come late.
     fn watch_button(&mut self, now: Monotonic, out: &mut Actions) {
+        let before = mem::replace(&mut self.looked, now);
+        if now.since(before) > self.profile.freshness {
+            self.pressed = None;
+        }
         let held = self.pressed.is_some_and(|at| now.since(at) >= CLEAR_HOLD);
         if guard!(ClearedOnSite => held) {
             self.pressed = None;

@@ -26,7 +26,6 @@ mod waiting;
 use std::fmt;
 use std::time::Duration;
 
-use domain::Words;
 use serde::{Deserialize, Serialize};
 
 pub use machine::Barrier;
@@ -34,7 +33,7 @@ pub use machine::Barrier;
 use crate::cause::CauseId;
 use crate::line::{Line, LineFault};
 use crate::time::Monotonic;
-use crate::wiring::WiringError;
+use crate::wiring::{WiringError, within_bounds};
 
 /// The shortest pulse that every controller notices.
 pub const PULSE_MIN: Duration = Duration::from_millis(200);
@@ -96,29 +95,14 @@ impl PulseProfile {
     /// [`WiringError`] naming the first key that does not.
     pub fn check(&self) -> Result<(), WiringError> {
         let ms = Duration::from_millis;
-        for (key, value, least, most) in [
+        within_bounds([
             ("pulse", self.pulse, PULSE_MIN, PULSE_MAX),
             ("repeat_gap", self.repeat_gap, ms(300), ms(60_000)),
             ("fire_repeat", self.fire_repeat, ms(1000), ms(60_000)),
             ("freshness", self.freshness, ms(100), ms(2000)),
             ("dead_time", self.dead_time, ms(100), ms(5000)),
             ("release_margin", self.release_margin, ms(200), ms(5000)),
-        ] {
-            if value < least || value > most {
-                return Err(WiringError::new(
-                    key,
-                    Words::new(
-                        format!("{value:?} 超出范围"),
-                        format!("{value:?} is out of bounds"),
-                    ),
-                    Words::new(
-                        format!("写 {least:?} 到 {most:?}"),
-                        format!("use between {least:?} and {most:?}"),
-                    ),
-                ));
-            }
-        }
-        Ok(())
+        ])
     }
 }
 
@@ -160,6 +144,9 @@ pub enum Input {
         line: Line,
         /// Its level.
         active: bool,
+        /// When that was seen: earlier than now if the program could not listen meanwhile. A
+        /// press of the button that is older than the freshness opens nothing.
+        at: Monotonic,
     },
     /// An input became faulty, or behaves again.
     LineHealth {

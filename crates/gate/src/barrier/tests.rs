@@ -98,7 +98,8 @@ impl World {
             &input,
             Input::LineChanged {
                 line: Line::Stop,
-                active: true
+                active: true,
+                ..
             }
         );
         let actions = self.barrier.step(Monotonic::from_millis(self.now), input);
@@ -257,6 +258,7 @@ impl World {
         self.step(Input::LineChanged {
             line: line.clone(),
             active,
+            at: Monotonic::from_millis(self.now),
         });
     }
 
@@ -289,6 +291,8 @@ impl World {
 
     fn kill(&mut self) {
         self.alive = false;
+        // A fire that is found when the relay guard is back has begun since.
+        self.fire_may_act |= self.levels.get(&Line::Fire) == Some(&false);
         self.levels.clear();
         self.pressed = None;
         self.step(Input::RelayGuardLost {
@@ -443,6 +447,41 @@ fn an_alarm_that_is_there_at_the_start_opens() {
 }
 
 #[test]
+fn a_fire_that_began_while_nothing_was_seen_opens_unless_stop_is_found() {
+    for (fire_before, stop_after, pulses) in [(false, false, 1), (true, false, 0), (false, true, 0)]
+    {
+        let mut world = World::ready(&[Line::Fire, Line::Stop]);
+        world.line(&Line::Stop, true);
+        world.line(&Line::Fire, fire_before);
+        world.wait(1000);
+        world.kill();
+        world.wait(3000);
+        world.revive();
+        world.line(&Line::Fire, true);
+        world.line(&Line::Stop, stop_after);
+        world.line(&Line::Stop, false);
+        world.wait(1000);
+        assert_eq!(world.pulses.len(), pulses, "{fire_before} {stop_after}");
+    }
+}
+
+#[test]
+fn a_press_that_is_heard_of_too_late_opens_nothing() {
+    for (late, pulses) in [(500, 1), (501, 0)] {
+        let mut world = World::ready(&[Line::GuardButton]);
+        world.wait(10_000);
+        let (line, at) = (Line::GuardButton, Monotonic::from_millis(world.now - late));
+        world.step(Input::LineChanged {
+            line,
+            active: true,
+            at,
+        });
+        world.wait(1000);
+        assert_eq!(world.pulses.len(), pulses, "{late} ms late");
+    }
+}
+
+#[test]
 fn a_button_found_pressed_is_no_press() {
     let mut world = World::new(&[Line::GuardButton]);
     world.revive();
@@ -522,6 +561,39 @@ fn limits_tell_the_position() {
     );
     world.kill();
     assert_eq!(world.barrier.position(), Position::Unknown);
+}
+
+/// The program does not run for a while, and hears of the release only when it runs again.
+#[test]
+fn a_hold_counts_only_while_somebody_looks() {
+    for tick_first in [false, true] {
+        let mut world = World::ready(&[Line::GuardButton, Line::SafetyLoop]);
+        world.step(Input::LineHealth {
+            line: Line::SafetyLoop,
+            fault: LineFault::Stuck,
+            faulty: true,
+        });
+        world.line(&Line::GuardButton, true);
+        world.wait(2000);
+        world.now += 4000;
+        let input = if tick_first {
+            Input::Tick
+        } else {
+            Input::LineChanged {
+                line: Line::SafetyLoop,
+                active: true,
+                at: Monotonic::from_millis(world.now - 3000),
+            }
+        };
+        world.step(input);
+        assert_eq!(world.barrier.faults().len(), 1);
+        world.line(&Line::GuardButton, false);
+        world.wait(10_000);
+        assert_eq!(world.barrier.faults().len(), 1);
+        world.line(&Line::GuardButton, true);
+        world.wait(5100);
+        assert!(world.barrier.faults().is_empty());
+    }
 }
 
 #[test]

@@ -222,7 +222,7 @@ impl<'a> Turn<'a> {
         for notice in debouncer.step(at, closed) {
             let line = line.clone();
             let input = match notice {
-                LineNotice::Level(active) => Input::LineChanged { line, active },
+                LineNotice::Level(active) => Input::LineChanged { line, active, at },
                 LineNotice::Faulty(fault) => Input::LineHealth {
                     line,
                     fault,

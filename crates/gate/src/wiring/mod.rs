@@ -120,6 +120,28 @@ impl WiringError {
     }
 }
 
+/// Checks that times lie within their bounds: key, value, least, most.
+pub(crate) fn within_bounds(
+    times: impl IntoIterator<Item = (&'static str, Duration, Duration, Duration)>,
+) -> Result<(), WiringError> {
+    for (key, value, least, most) in times {
+        if value < least || value > most {
+            return Err(WiringError::new(
+                key,
+                Words::new(
+                    format!("{value:?} 超出范围"),
+                    format!("{value:?} is out of bounds"),
+                ),
+                Words::new(
+                    format!("写 {least:?} 到 {most:?}"),
+                    format!("use between {least:?} and {most:?}"),
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The highest BCM pin on a Raspberry Pi's header.
 const HEADER_PIN_MAX: u32 = 27;
 /// The longest debounce that still feels like a button.

@@ -87,6 +87,8 @@ pub struct ManagedBarrier {
     guard_ready: bool,
     blocked_since: Option<Monotonic>,
     pressed: Option<Monotonic>,
+    /// When the button was last looked at.
+    looked: Monotonic,
     stopped: bool,
     faults: Vec<Fault>,
     /// Faults of inputs that last, and so cannot be cleared.
@@ -167,6 +169,7 @@ impl ManagedBarrier {
             guard_ready: false,
             blocked_since: Some(now),
             pressed: None,
+            looked: now,
             stopped: false,
             faults: Vec::new(),
             lasting: Vec::new(),
@@ -196,7 +199,6 @@ impl ManagedBarrier {
         self.blocked_since = blocked.then(|| self.blocked_since.unwrap_or(now));
         self.watch_block(now, &mut out);
         self.watch_limits(now, &mut out);
-        self.watch_button(now, &mut out);
         self.watch_hold(now, &mut out);
         self.watch_fire(now, &mut out);
         self.expire(now, &mut out);
@@ -244,7 +246,7 @@ impl ManagedBarrier {
 
     fn take(&mut self, now: Monotonic, input: Input, out: &mut Actions) {
         match input {
-            Input::Tick => {}
+            Input::Tick => self.watch_button(now, out),
             Input::OpenRequest {
                 cause,
                 origin,
@@ -256,8 +258,13 @@ impl ManagedBarrier {
                 asked,
             } => self.hold(now, cause, origin, asked, out),
             Input::EndHold => self.end_hold(now, false, out),
-            Input::InputsRead { silent } => self.presences.were_read(now, &silent),
-            Input::LineChanged { line, active } => self.line_changed(now, &line, active, out),
+            Input::InputsRead { silent } => {
+                self.presences.were_read(now, &silent);
+                self.watch_button(now, out);
+            }
+            Input::LineChanged { line, active, at } => {
+                self.line_changed(now, &line, active, at, out);
+            }
             Input::LineHealth {
                 line,
                 fault,
@@ -296,6 +303,9 @@ impl ManagedBarrier {
 
     /// Nothing that was seen before counts any more.
     fn forget(&mut self) {
+        // There was no fire when it was last seen: one that is found later is fresh, unless STOP
+        // is found too.
+        self.fire_disarmed &= !self.fire.is(false);
         for wired in [
             &mut self.stop,
             &mut self.fire,
@@ -430,7 +440,14 @@ impl ManagedBarrier {
         }
     }
 
-    fn line_changed(&mut self, now: Monotonic, line: &Line, active: bool, out: &mut Actions) {
+    fn line_changed(
+        &mut self,
+        now: Monotonic,
+        line: &Line,
+        active: bool,
+        at: Monotonic,
+        out: &mut Actions,
+    ) {
         let wired = match line {
             Line::Stop => Some(&mut self.stop),
             Line::Fire => Some(&mut self.fire),
@@ -446,7 +463,7 @@ impl ManagedBarrier {
             BarrierEvent::LineChanged {
                 line: line.clone(),
                 active,
-                at: now,
+                at,
             },
         );
         match line {
@@ -463,9 +480,9 @@ impl ManagedBarrier {
             Line::Fire if !active => self.fire_disarmed = self.stop.is(true),
             // Only a change that was seen is a press: a button found pressed is not.
             Line::GuardButton if active && before == Some(false) => {
-                self.pressed = Some(now);
+                self.pressed = Some(at);
                 let cause = self.own_cause("guard-button");
-                self.request(now, cause, Origin::Guard, now, out);
+                self.request(now, cause, Origin::Guard, at, out);
             }
             Line::GuardButton if !active => self.pressed = None,
             Line::OpenedLimit | Line::ClosedLimit
@@ -611,7 +628,13 @@ impl ManagedBarrier {
         }
     }
 
+    /// Only when all that was seen until now has been heard, and while somebody looks: the release
+    /// may come late.
     fn watch_button(&mut self, now: Monotonic, out: &mut Actions) {
+        let before = mem::replace(&mut self.looked, now);
+        if now.since(before) > self.profile.freshness {
+            self.pressed = None;
+        }
         let held = self.pressed.is_some_and(|at| now.since(at) >= CLEAR_HOLD);
         if guard!(ClearedOnSite => held) {
             self.pressed = None;

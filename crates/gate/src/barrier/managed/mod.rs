@@ -33,7 +33,6 @@ mod tests;
 
 use std::time::Duration;
 
-use domain::Words;
 use serde::{Deserialize, Serialize};
 
 pub use machine::ManagedBarrier;
@@ -42,7 +41,7 @@ use super::{BarrierEvent, Origin};
 use crate::cause::CauseId;
 use crate::line::{Line, LineFault};
 use crate::time::Monotonic;
-use crate::wiring::WiringError;
+use crate::wiring::{WiringError, within_bounds};
 
 /// Times of a barrier that Menshen drives itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +94,7 @@ impl ManagedProfile {
     /// [`WiringError`] naming the first key that does not.
     pub fn check(&self) -> Result<(), WiringError> {
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
-        for (key, value, least, most) in [
+        within_bounds([
             ("dead_time", self.dead_time, ms(300), s(5)),
             ("clearance", self.clearance, s(1), s(60)),
             ("freshness", self.freshness, ms(100), s(2)),
@@ -103,22 +102,7 @@ impl ManagedProfile {
             ("hold", self.hold, s(2), s(60)),
             ("hold_cap", self.hold_cap, s(60), s(12 * 3600)),
             ("test_within", self.test_within, ms(100), s(2)),
-        ] {
-            if value < least || value > most {
-                return Err(WiringError::new(
-                    key,
-                    Words::new(
-                        format!("{value:?} 超出范围"),
-                        format!("{value:?} is out of bounds"),
-                    ),
-                    Words::new(
-                        format!("写 {least:?} 到 {most:?}"),
-                        format!("use between {least:?} and {most:?}"),
-                    ),
-                ));
-            }
-        }
-        Ok(())
+        ])
     }
 }
 
@@ -172,6 +156,9 @@ pub enum Input {
         line: Line,
         /// Its level.
         active: bool,
+        /// When that was seen: earlier than now if the program could not listen meanwhile. A
+        /// press of the button that is older than the freshness opens nothing.
+        at: Monotonic,
     },
     /// An input became faulty, or behaves again.
     LineHealth {

@@ -137,7 +137,8 @@ impl World {
             self.last_active = self.now;
         }
         let line = line.clone();
-        self.step(Input::LineChanged { line, active });
+        let at = Monotonic::from_millis(self.now);
+        self.step(Input::LineChanged { line, active, at });
     }
 
     fn follow(&mut self) {
@@ -374,6 +375,14 @@ fn a_sensor_that_does_not_react_to_its_test_keeps_the_boom_up_until_cleared() {
     assert!(!world.barrier.faults()[0].cure().is_empty());
     world.stuck.clear();
     world.press(4900);
+    assert!(world.latched(&Fault::SelfTestFailed { line: line.clone() }));
+    world.wait(100);
+    // Nobody looks for a while, and the release is heard of late.
+    world.line(&Line::GuardButton, true);
+    world.wait(2000);
+    world.now += 4000;
+    world.step(Input::InputsRead { silent: Vec::new() });
+    world.line(&Line::GuardButton, false);
     assert!(world.latched(&Fault::SelfTestFailed { line }));
     world.wait(100);
     world.press(5100);
@@ -438,6 +447,32 @@ fn stop_ends_all_motion_and_nothing_restarts_by_itself() {
     assert!(world.on.contains(&Output::Open));
     world.wait(20_000);
     assert_eq!(world.withheld(), Some(Withheld::FireHolds));
+}
+
+#[test]
+fn a_fire_that_began_while_nothing_was_seen_opens_unless_stop_is_found() {
+    for (fire_before, stop_after, opens) in [
+        (false, false, true),
+        (true, false, false),
+        (false, true, false),
+    ] {
+        let mut world = World::ready();
+        world.line(&Line::Stop, true);
+        world.line(&Line::Fire, fire_before);
+        world.wait(1000);
+        world.step(Input::RelayGuardLost {
+            reason: "killed".into(),
+        });
+        world.levels.clear();
+        world.wait(3000);
+        world.step(Input::RelayGuardReady);
+        world.line(&Line::Fire, true);
+        world.line(&Line::Stop, stop_after);
+        world.line(&Line::Stop, false);
+        world.wait(500);
+        let up = world.on.contains(&Output::Open);
+        assert_eq!(up, opens, "{fire_before} {stop_after}");
+    }
 }
 
 #[test]
@@ -577,6 +612,21 @@ fn what_is_old_moves_nothing() {
     let waits = world.ask(Origin::Automatic);
     world.wait(550);
     assert_eq!(world.refusal(&waits), Some(Refusal::RelayGuardLost));
+}
+
+#[test]
+fn a_press_that_is_heard_of_too_late_opens_nothing() {
+    for (late, opens) in [(500, true), (501, false)] {
+        let mut world = World::ready();
+        world.wait(10_000);
+        world.step(Input::LineChanged {
+            line: Line::GuardButton,
+            active: true,
+            at: Monotonic::from_millis(world.now - late),
+        });
+        let up = world.on.contains(&Output::Open);
+        assert_eq!(up, opens, "{late} ms late");
+    }
 }
 
 #[test]
