@@ -42,7 +42,7 @@ pub(super) enum Input {
         asked: u64,
     },
     EndHold,
-    Level(Line, bool),
+    Level(Line, bool, u64),
     Health(Line, LineFault, bool),
     Relay(RelayReport),
     PortFailed,
@@ -123,7 +123,11 @@ fn pulse_input(input: Input) -> Option<barrier::Input> {
             origin,
             asked: at(asked),
         },
-        Input::Level(line, active) => barrier::Input::LineChanged { line, active },
+        Input::Level(line, active, seen) => barrier::Input::LineChanged {
+            line,
+            active,
+            at: at(seen),
+        },
         Input::Health(line, fault, faulty) => barrier::Input::LineHealth {
             line,
             fault,
@@ -156,7 +160,11 @@ fn managed_input(input: Input) -> Option<managed::Input> {
             asked: at(asked),
         },
         Input::EndHold => managed::Input::EndHold,
-        Input::Level(line, active) => managed::Input::LineChanged { line, active },
+        Input::Level(line, active, seen) => managed::Input::LineChanged {
+            line,
+            active,
+            at: at(seen),
+        },
         Input::Health(line, fault, faulty) => managed::Input::LineHealth {
             line,
             fault,
@@ -171,9 +179,9 @@ fn managed_input(input: Input) -> Option<managed::Input> {
 }
 
 /// What a debouncer says, as the barrier's input.
-pub(super) fn of_notice(line: &Line, notice: LineNotice) -> Input {
+pub(super) fn of_notice(line: &Line, notice: LineNotice, seen: u64) -> Input {
     match notice {
-        LineNotice::Level(active) => Input::Level(line.clone(), active),
+        LineNotice::Level(active) => Input::Level(line.clone(), active, seen),
         LineNotice::Faulty(fault) => Input::Health(line.clone(), fault, true),
         LineNotice::Healthy(fault) => Input::Health(line.clone(), fault, false),
     }

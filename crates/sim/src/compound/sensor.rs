@@ -6,6 +6,8 @@ use gate::line::{DebounceRule, Line};
 
 /// How long a change must last before it counts, in milliseconds.
 pub(super) const DEBOUNCE: u64 = 30;
+/// How long a debouncer wants a chattering input quiet, in milliseconds.
+const QUIET: u64 = 10_000;
 
 /// What is wrong with a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,9 @@ pub(super) struct Sensor {
     window: u64,
     /// When the chatter began that has not been quiet for as long as a debouncer wants since.
     pub(super) chatter_began: u64,
-    chattered: u64,
+    chatters: bool,
+    /// Since when a debouncer has seen it without a change.
+    quiet_since: u64,
     /// When it was last active for long enough to be believed.
     pub(super) believed_active: u64,
 }
@@ -66,7 +70,8 @@ impl Sensor {
             changes_before: 0,
             window: 0,
             chatter_began: 0,
-            chattered: 0,
+            chatters: false,
+            quiet_since: 0,
             believed_active: 0,
         }
     }
@@ -97,12 +102,12 @@ impl Sensor {
             self.since = now;
             let flickers = self.ailment == Some(Ailment::Chatters);
             self.changes += if flickers { 3 } else { 1 };
-            if flickers {
-                if now > self.chattered + 10_000 {
-                    self.chatter_began = now;
-                }
-                self.chattered = now;
+            self.chatters &= now <= self.quiet_since + QUIET;
+            if flickers && !self.chatters {
+                self.chatters = true;
+                self.chatter_began = now;
             }
+            self.quiet_since = now;
         }
         if self.active && now - self.since >= 80 {
             self.believed_active = now;
@@ -110,9 +115,15 @@ impl Sensor {
         if port_read && self.ailment != Some(Ailment::Missing) {
             if now > self.read + 100 {
                 self.read_since = now;
+                self.quiet_since = now;
             }
             self.read = now;
         }
+    }
+
+    /// The daemon's debouncer knows nothing of it any more but its faults.
+    pub(super) fn was_forgotten(&mut self, now: u64) {
+        self.quiet_since = now;
     }
 
     /// The contact's state, as a port reads it.

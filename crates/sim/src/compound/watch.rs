@@ -14,6 +14,9 @@ use gate::motor_timer::OrderRefusal;
 use super::report::{Guard, Report};
 use super::sensor::{DEBOUNCE, Sensor};
 
+#[cfg(test)]
+mod tests;
+
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -132,9 +135,6 @@ pub(super) struct Watch {
     began_at: u64,
     stop_seen: Option<u64>,
     stop_over: Option<u64>,
-    /// The relay guard was lost under STOP: whether a fire that is there afterwards began before
-    /// STOP ended nobody can tell, and then nothing moves without a fresh cause.
-    stop_lost: Option<u64>,
     /// A direction was energised in this step.
     moved: bool,
     cleared_at: u64,
@@ -195,7 +195,6 @@ impl Watch {
             began_at: 0,
             stop_seen: None,
             stop_over: None,
-            stop_lost: None,
             moved: false,
             cleared_at: 0,
             moved_before_stop: false,
@@ -527,7 +526,8 @@ impl Watch {
     /// A barrier or relay guard began anew: nothing is proven, nothing waits.
     pub(super) fn began_anew(&mut self, barrier_too: bool) {
         self.mark(Mark::BeganAnew);
-        self.orphaned = None;
+        // A daemon releases nothing before its relay guard is there.
+        self.orphaned = self.orphaned.filter(|_| barrier_too);
         if !self.times.managed {
             // One direction only: what a predecessor released in another life reverses nothing.
             self.released = None;
@@ -553,7 +553,6 @@ impl Watch {
             self.credit = 0;
             self.stop_over = None;
             self.stop_seen = None;
-            self.stop_lost = None;
         }
     }
 
@@ -601,9 +600,7 @@ impl Watch {
             self.broken(5, "the boom moved after STOP without a fresh cause");
         }
         let Some(well) = facts.well_since else {
-            if self.stop_seen.take().is_some() {
-                self.stop_lost = Some(now);
-            }
+            self.stop_seen = None;
             self.fire_at = None;
             self.uncertain = true;
             self.reopen_by = None;
@@ -623,9 +620,6 @@ impl Watch {
                     self.broken(3, "the boom closes on inputs that are not read");
                 }
             }
-        }
-        if !fire && known(fire_since) {
-            self.stop_lost = None;
         }
         self.watch_fire(now, fire && known(fire_since), facts);
         self.watch_faults(now, well, facts);
@@ -722,9 +716,7 @@ impl Watch {
     }
 
     fn watch_fire(&mut self, now: u64, fire: bool, facts: Facts<'_>) {
-        let begun_since = |at: Option<u64>| at.is_none_or(|at| self.began_at >= at);
-        let fresh =
-            self.stop_seen.is_none() && begun_since(self.stop_over) && begun_since(self.stop_lost);
+        let fresh = self.stop_seen.is_none() && self.stop_over.is_none_or(|at| self.began_at >= at);
         let since = self.fire_at.unwrap_or(now);
         // The rest after an overrun, and a pulse that is going on with its dead time.
         let patience = if self.times.managed {
@@ -918,179 +910,5 @@ impl Watch {
         if self.pins.iter().any(|pin| pin.on) {
             self.broken(7, why);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::*;
-
-    const TIMES: Times = Times {
-        managed: true,
-        clearance: 1500,
-        freshness: 500,
-        run_max: 10_000,
-        hold_cap: 60_000,
-        test_within: 300,
-        not_released: 1100,
-    };
-
-    /// A managed gate at whose contacts nothing is wrong.
-    struct Gate {
-        watch: Watch,
-        sensors: Vec<Sensor>,
-        report: Report,
-        now: u64,
-        in_touch: bool,
-    }
-
-    impl Gate {
-        fn new() -> Self {
-            let lines = [
-                Line::SafetyLoop,
-                Line::LightBeam,
-                Line::OpenedLimit,
-                Line::ClosedLimit,
-            ];
-            Self {
-                watch: Watch::new("north", TIMES),
-                sensors: lines
-                    .into_iter()
-                    .map(|line| Sensor::new(line, None, None))
-                    .collect(),
-                report: Report::default(),
-                now: 0,
-                in_touch: true,
-            }
-        }
-
-        fn show(&mut self, line: &Line, active: bool) {
-            let now = self.now;
-            let sensor = self.sensors.iter_mut().find(|s| s.line == *line).unwrap();
-            sensor.follow(now, active, true);
-        }
-
-        fn write(&mut self, output: Output, on: bool) {
-            let (now, sensors) = (self.now, &self.sensors);
-            self.watch.write(now, output, on, sensors, &mut self.report);
-        }
-
-        fn event(&mut self, event: &BarrierEvent) {
-            self.watch.event(self.now, event, &[], &mut self.report);
-        }
-
-        fn asked_and_opened(&mut self, cause: &str) {
-            let cause = CauseId::new(cause).unwrap();
-            self.watch.asked(self.now, &cause);
-            let origin = Origin::Automatic;
-            self.event(&BarrierEvent::OpeningStarted { cause, origin });
-        }
-
-        /// Lets steps of 10 ms pass.
-        fn pass(&mut self, ms: u64) {
-            for _ in 0..ms / 10 {
-                self.now += 10;
-                for sensor in &mut self.sensors {
-                    sensor.follow(self.now, sensor.active, true);
-                }
-                let facts = Facts {
-                    sensors: &self.sensors,
-                    faults: &[],
-                    well_since: self.in_touch.then_some(0),
-                    in_touch_since: self.in_touch.then_some(0),
-                    unbidden: None,
-                };
-                self.watch.step(self.now, facts, &mut self.report);
-            }
-        }
-
-        fn broken(&self) -> Option<u8> {
-            self.watch.violation.as_ref().map(|v| v.invariant)
-        }
-    }
-
-    /// Seed 1 with a mistake built in: the daemon hung just before the motor's bound.
-    #[test]
-    fn a_daemon_that_hangs_leaves_the_motor_to_its_relay_guard() {
-        let mut gate = Gate::new();
-        gate.pass(1000);
-        gate.write(Output::Open, true);
-        gate.pass(9950);
-        gate.in_touch = false;
-        gate.pass(500);
-        assert_eq!(gate.broken(), None);
-        gate.write(Output::Open, false);
-        gate.pass(1000);
-        assert_eq!(gate.broken(), None);
-    }
-
-    #[test]
-    fn a_motor_that_runs_on_is_noticed_hung_or_not() {
-        for hangs in [false, true] {
-            let mut gate = Gate::new();
-            gate.pass(1000);
-            gate.write(Output::Open, true);
-            gate.pass(9990);
-            gate.in_touch = !hangs;
-            gate.pass(70);
-            assert_eq!(gate.broken(), (!hangs).then_some(6));
-            gate.pass(500);
-            assert!(gate.broken().is_some());
-        }
-    }
-
-    #[test]
-    fn a_relay_outlives_the_last_word_by_half_a_second_only() {
-        let mut gate = Gate::new();
-        gate.pass(1000);
-        gate.write(Output::Open, true);
-        gate.in_touch = false;
-        gate.pass(560);
-        assert_eq!(gate.broken(), None);
-        gate.pass(20);
-        assert_eq!(gate.broken(), Some(7));
-    }
-
-    /// A cycle after which the count of vehicles is certain, and one opening with its vehicle.
-    fn opened_and_used() -> Gate {
-        let mut gate = Gate::new();
-        gate.watch.uncertain = false;
-        gate.pass(2000);
-        gate.asked_and_opened("first");
-        gate.pass(1000);
-        gate.show(&Line::SafetyLoop, true);
-        gate.pass(2000);
-        gate.show(&Line::SafetyLoop, false);
-        gate.pass(200);
-        gate.show(&Line::SafetyLoop, true);
-        gate
-    }
-
-    /// Seed 84 of the compound: the next opening began between the vehicle's edge and the end
-    /// of its debounce.
-    #[test]
-    fn an_opening_before_the_contact_is_believed_is_that_vehicles_own() {
-        let mut gate = opened_and_used();
-        gate.pass(20);
-        gate.asked_and_opened("second");
-        gate.pass(1000);
-        assert_eq!(gate.broken(), None);
-        assert_eq!(gate.watch.credit, 0, "one opening is for one vehicle");
-    }
-
-    #[test]
-    fn a_tailgater_must_be_reported() {
-        let mut gate = opened_and_used();
-        gate.pass(100);
-        gate.asked_and_opened("second");
-        gate.pass(100);
-        assert_eq!(gate.broken(), Some(11));
-        let mut gate = opened_and_used();
-        gate.pass(50);
-        let at = gate::Monotonic::from_millis(gate.now);
-        gate.event(&BarrierEvent::Tailgated { at });
-        gate.pass(1000);
-        assert_eq!(gate.broken(), None);
     }
 }

@@ -588,23 +588,23 @@ impl Site {
                 }
             }
             notices.extend(debouncer.step(at(now), closed));
-            self.notice(now, &line, notices, around);
+            self.notice((now, now), &line, notices, around);
         }
     }
 
     fn notice(
         &mut self,
-        now: u64,
+        (now, seen): (u64, u64),
         line: &Line,
         notices: Vec<LineNotice>,
         around: &mut Surroundings<'_>,
     ) {
         for notice in notices {
-            let input = of_notice(line, notice);
+            let input = of_notice(line, notice, seen);
             if let Input::Health(line, fault, faulty) = &input {
                 self.watch.health(line, *fault, *faulty);
             }
-            if let Input::Level(Line::ArrivalLoop(_), active) = input {
+            if let Input::Level(Line::ArrivalLoop(_), active, _) = input {
                 self.heard.push_back(LaneNews::Loop(active));
             }
             self.feed(now, input, around);
@@ -633,7 +633,7 @@ impl Site {
                 .and_then(|d| d.debouncers.get_mut(which));
             if let (Some(line), Some(debouncer)) = (line, debouncer) {
                 let notices = debouncer.step(at(time), Some(closed));
-                self.notice(now, &line, notices, around);
+                self.notice((now, time), &line, notices, around);
             }
         }
     }
@@ -663,6 +663,9 @@ impl Site {
             for debouncer in &mut daemon.debouncers {
                 debouncer.forget();
             }
+        }
+        for sensor in &mut self.sensors {
+            sensor.was_forgotten(now);
         }
         self.feed(now, Input::GuardReady, around);
     }
