@@ -87,8 +87,10 @@ pub struct ManagedBarrier {
     guard_ready: bool,
     blocked_since: Option<Monotonic>,
     pressed: Option<Monotonic>,
-    /// When the button was last looked at.
+    /// When the inputs were last looked at.
     looked: Monotonic,
+    /// In this step they are, and were all the time before: what lasts has lasted.
+    looks: bool,
     stopped: bool,
     faults: Vec<Fault>,
     /// Faults of inputs that last, and so cannot be cleared.
@@ -170,6 +172,7 @@ impl ManagedBarrier {
             blocked_since: Some(now),
             pressed: None,
             looked: now,
+            looks: false,
             stopped: false,
             faults: Vec::new(),
             lasting: Vec::new(),
@@ -194,6 +197,7 @@ impl ManagedBarrier {
         // The time passed before the input came: a hold that comes as the motor reaches its
         // bound finds the fault latched.
         self.watch_run(now, &mut out);
+        self.looks = false;
         self.take(now, input, &mut out);
         let blocked = !self.guard_ready || self.stop.unknown();
         self.blocked_since = blocked.then(|| self.blocked_since.unwrap_or(now));
@@ -246,7 +250,7 @@ impl ManagedBarrier {
 
     fn take(&mut self, now: Monotonic, input: Input, out: &mut Actions) {
         match input {
-            Input::Tick => self.watch_button(now, out),
+            Input::Tick => self.look(now, out),
             Input::OpenRequest {
                 cause,
                 origin,
@@ -260,7 +264,7 @@ impl ManagedBarrier {
             Input::EndHold => self.end_hold(now, false, out),
             Input::InputsRead { silent } => {
                 self.presences.were_read(now, &silent);
-                self.watch_button(now, out);
+                self.look(now, out);
             }
             Input::LineChanged { line, active, at } => {
                 self.line_changed(now, &line, active, at, out);
@@ -628,11 +632,11 @@ impl ManagedBarrier {
         }
     }
 
-    /// Only when all that was seen until now has been heard, and while somebody looks: the release
-    /// may come late.
-    fn watch_button(&mut self, now: Monotonic, out: &mut Actions) {
+    /// All that was seen until now has been heard, unless nobody listened since the last look.
+    fn look(&mut self, now: Monotonic, out: &mut Actions) {
         let before = mem::replace(&mut self.looked, now);
-        if now.since(before) > self.profile.freshness {
+        self.looks = now.since(before) <= self.profile.freshness;
+        if !self.looks {
             self.pressed = None;
         }
         let held = self.pressed.is_some_and(|at| now.since(at) >= CLEAR_HOLD);
@@ -740,7 +744,8 @@ impl ManagedBarrier {
             output: Output::Test,
             energised,
         };
-        match self.presences.test(now, self.profile.test_within, due) {
+        let within = self.profile.test_within;
+        match self.presences.test(now, within, due, self.looks) {
             TestStep::Nothing => {}
             TestStep::Apply => out.push(set(true)),
             TestStep::Release(silent) => {

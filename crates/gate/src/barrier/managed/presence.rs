@@ -180,8 +180,16 @@ impl Presences {
         guard!(SelfTest => self.test == Test::Idle && self.inputs.iter().all(|input| input.tested))
     }
 
-    /// Begins a test where one is `due`, and sees the one through that is going on.
-    pub(super) fn test(&mut self, now: Monotonic, within: Duration, due: bool) -> TestStep {
+    /// Begins a test where one is `due`, and sees the one through that is going on. Its time is
+    /// over only when somebody `looks`: an answer may be heard of late.
+    pub(super) fn test(
+        &mut self,
+        now: Monotonic,
+        within: Duration,
+        due: bool,
+        looks: bool,
+    ) -> TestStep {
+        let over = |since| looks && now.since(since) >= within;
         match self.test {
             Test::Idle => {
                 let untested = self.inputs.iter().any(|input| !input.tested);
@@ -196,7 +204,7 @@ impl Presences {
             }
             Test::Applied { since } => {
                 let all = self.inputs.iter().all(|input| input.reacted);
-                if !all && now.since(since) < within {
+                if !all && !over(since) {
                     return TestStep::Nothing;
                 }
                 self.test = Test::Released { since: now };
@@ -208,7 +216,7 @@ impl Presences {
                 TestStep::Release(silent.map(|input| input.line.clone()).collect())
             }
             Test::Released { since } => {
-                if !self.occupied() || now.since(since) >= within {
+                if !self.occupied() || over(since) {
                     self.test = Test::Idle;
                     for input in &mut self.inputs {
                         // Still active: that is no test any more.
