@@ -9,17 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use house::{Camera, EMPTY, Failure, Gate, Plan, Scene, Site, free_port, wait_for};
+use house::{
+    Camera, EMPTY, Failure, Gate, Plan, Scene, Site, Spread, free_port, load, trials, wait_for,
+};
 
 /// The bar.
 const P99_MS: f64 = 60.0;
-
-fn trials() -> usize {
-    std::env::var("MENSHEN_TRIALS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(60)
-}
 
 fn run() -> Result<bool, Failure> {
     let scene = Scene::new(1);
@@ -52,7 +47,7 @@ fn run() -> Result<bool, Failure> {
         })
     };
     let mut opened = 0;
-    for _ in 0..trials() {
+    for _ in 0..trials(60) {
         camera.show(1);
         if !wait_for(Duration::from_secs(5), || times(&gate).len() > opened) {
             let log = gate.log();
@@ -67,45 +62,16 @@ fn run() -> Result<bool, Failure> {
     if let Ok(Err(e)) = writer.join() {
         return Err(e.into());
     }
-    let mut ms = times(&gate);
-    ms.sort_by(f64::total_cmp);
-    let at = |p: f64| ms[((ms.len() - 1) as f64 * p).round() as usize];
-    println!(
-        "BAR frame to relay, ms over {} trials: min {:.1}, p50 {:.1}, p90 {:.1}, p99 {:.1}, max {:.1}",
-        ms.len(),
-        at(0.0),
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        at(1.0)
-    );
+    let spread = Spread::of(times(&gate)).ok_or("no trial")?;
+    println!("BAR frame to relay, {spread}");
     for stage in ["waited_us=", "detect_us=", "read_us="] {
-        let mut ms = figures(&gate, stage);
-        ms.sort_by(f64::total_cmp);
-        let at = |p: f64| ms[((ms.len() - 1) as f64 * p).round() as usize];
-        println!(
-            "  of which {stage:10} p50 {:.1}, p90 {:.1}, p99 {:.1} ms",
-            at(0.5),
-            at(0.9),
-            at(0.99)
-        );
-    }
-    // Others who use the machine lengthen every figure; this says whether there were any.
-    if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
-        println!("load of the machine at the end: {}", load.trim());
-    }
-    let bucket = |t: f64| (t / 5.0) as usize * 5;
-    for from in (bucket(at(0.0))..=bucket(at(1.0))).step_by(5) {
-        let count = ms.iter().filter(|t| bucket(**t) == from).count();
-        if count > 0 {
-            println!(
-                "{from:4} to {:4} ms {count:5} {}",
-                from + 5,
-                "#".repeat((count * 60).div_ceil(ms.len()))
-            );
+        if let Some(part) = Spread::of(figures(&gate, stage)) {
+            println!("  of which {stage:10} {part}");
         }
     }
-    Ok(at(0.99) <= P99_MS)
+    println!("load of the machine at the end: {}", load());
+    print!("{}", spread.bars(5));
+    Ok(spread.at(0.99) <= P99_MS)
 }
 
 /// From frame to relay by the daemon's own measurement, in milliseconds.
@@ -130,16 +96,5 @@ fn figures(gate: &Gate, name: &str) -> Vec<f64> {
 }
 
 fn main() -> ExitCode {
-    // `cargo test --benches` asks whether it runs at all.
-    if !std::env::args().any(|arg| arg == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(e) => {
-            eprintln!("latency: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    house::bench("latency", run)
 }

@@ -6,6 +6,7 @@
 //! installer and a relay would see.
 
 mod lane;
+mod spread;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -13,7 +14,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -27,6 +28,7 @@ use serde_json::value::RawValue;
 use sim::street::{Light, Painter, Script, View, VisibleCar};
 
 pub use lane::Lane;
+pub use spread::Spread;
 
 /// Whatever stops a part.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -207,7 +209,7 @@ impl Scene {
 /// What shows nothing.
 pub const EMPTY: usize = 0;
 
-/// A camera that shows one of several pictures, ten a second, through a FIFO. It outlives the
+/// A camera that shows one of several pictures through a FIFO. It outlives the
 /// gate: a killed one leaves it in the middle of a picture.
 pub struct Camera {
     showing: Arc<AtomicUsize>,
@@ -220,6 +222,14 @@ impl Camera {
     /// # Errors
     /// If the FIFO cannot be made.
     pub fn start(fifo: &Path, pictures: Vec<Vec<u8>>) -> Result<Self, Failure> {
+        Self::start_at(fifo, pictures, Duration::from_millis(100))
+    }
+
+    /// The same with a picture every `pace`, or as fast as the gate takes them.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_at(fifo: &Path, pictures: Vec<Vec<u8>>, pace: Duration) -> Result<Self, Failure> {
         use rustix::fs::{CWD, Mode, mkfifoat};
         mkfifoat(CWD, fifo, Mode::RUSR | Mode::WUSR)?;
         // Open for reading too, so that writing goes on when no gate is there.
@@ -228,7 +238,7 @@ impl Camera {
         let shown = Arc::clone(&showing);
         std::thread::spawn(move || {
             loop {
-                let next = Instant::now() + Duration::from_millis(100);
+                let next = Instant::now() + pace;
                 let at = shown.load(Ordering::Relaxed);
                 if at == usize::MAX || out.write_all(&pictures[at]).is_err() {
                     return;
@@ -362,6 +372,18 @@ impl Site {
         Ok(())
     }
 
+    /// When the simulated relay was energised, in milliseconds of the monotonic clock.
+    ///
+    /// # Errors
+    /// If the trace cannot be read.
+    pub fn edges(&self) -> Result<Vec<f64>, Failure> {
+        let text = std::fs::read_to_string(self.path("trace"))?;
+        let on = text
+            .lines()
+            .filter_map(|line| line.strip_suffix(" open on"));
+        on.map(|at| Ok(at.parse::<u64>()? as f64 / 1e6)).collect()
+    }
+
     /// The pulses in the simulated relay's trace, in milliseconds; one that is still on counts
     /// to now.
     ///
@@ -470,6 +492,20 @@ impl Gate {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The processor time that its threads have had, the relay guard's not counted.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn cpu_time(&self) -> Result<Duration, Failure> {
+        let mut nanos = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            let on_cpu = text.split_whitespace().next();
+            nanos += on_cpu.ok_or("an empty schedstat")?.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanos))
     }
 
     /// kill -9, and waits for its end; what it had said until then.
@@ -858,6 +894,33 @@ impl Board {
         }
         pulses.extend(on.map(|since| (since, since.elapsed())));
         pulses
+    }
+}
+
+/// How many trials a bench makes: `MENSHEN_TRIALS`, or as many as here.
+pub fn trials(unless_told: usize) -> usize {
+    let told = std::env::var("MENSHEN_TRIALS").ok();
+    told.and_then(|n| n.parse().ok()).unwrap_or(unless_told)
+}
+
+/// The load of the machine: others who use it lengthen every figure.
+pub fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").map_or_else(|e| e.to_string(), |l| l.trim().to_owned())
+}
+
+/// Runs a bench that says whether its bar is met.
+pub fn bench(name: &str, run: impl FnOnce() -> Result<bool, Failure>) -> ExitCode {
+    // `cargo test --benches` asks whether it runs at all.
+    if !std::env::args().any(|arg| arg == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("{name}: {e}");
+            ExitCode::FAILURE
+        }
     }
 }
 

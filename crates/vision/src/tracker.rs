@@ -5,9 +5,9 @@
 //! ([`domain::reading::Matrix::agreement`]) and whose place they could have come from:
 //!
 //! - Near the place where the vehicle was last seen, a reading belongs to it unless the
-//!   characters clearly differ: in most places if it is where the vehicle was a moment ago. What
-//!   differs and is unsure of itself is left out. So hard frames do not split a vehicle, and a second car nose to tail, in the very place of the
-//!   first, does not join it.
+//!   characters clearly differ in most places; then it is another vehicle's if it is sure of itself,
+//!   and is left out otherwise. So hard frames do not split a vehicle, and a second car nose to
+//!   tail, in the very place of the first, does not join it.
 //! - Elsewhere, or after a gap, it belongs to it only if the characters clearly agree. So a car
 //!   that backs away and returns within [`Settings::rejoin`] is still the same one.
 //!
@@ -38,25 +38,30 @@ impl Default for Settings {
     }
 }
 
-/// Nats of disagreement at which a reading near a vehicle's last place is another vehicle's: one
-/// place clearly differs (see [`Matrix::PLACE_DIFFERS`](domain::reading::Matrix::PLACE_DIFFERS)).
-const NEAR_LIMIT: f32 = -7.0;
+/// Nats of disagreement at which a reading near a vehicle's last place is another vehicle's:
+/// nearly every character differs, at least five of them clearly (see
+/// [`Matrix::PLACE_DIFFERS`](domain::reading::Matrix::PLACE_DIFFERS)). Hardly another vehicle can
+/// have got there meanwhile, and a plate that is far away or turns is now and then misread in up to
+/// four places with confidence; that must not make a second vehicle of it.
+const NEAR_LIMIT: f32 = -33.0;
 /// The same for a reading elsewhere or after a gap.
 const FAR_LIMIT: f32 = -3.0;
-/// The same for a reading in the very place where a vehicle was a moment ago. No other vehicle
-/// can have got there meanwhile; but a distant plate is sometimes misread in two or three
-/// places with confidence, and that must not make a second vehicle of it. A different plate
-/// differs nearly everywhere: in more than four places.
-const SAME_PLACE_LIMIT: f32 = -33.0;
-/// The probability of its likeliest number that a reading needs to start a vehicle next to one
-/// that was just there.
-const SURE: f32 = 0.6;
-/// How long a moment is, and how far the same place reaches, in plate widths. A car needs longer
-/// to make room for another one, also where a loaded machine looks only twice a second.
-const MOMENT: Duration = Duration::from_secs(1);
-const SAME_PLACE: f32 = 0.7;
+/// The probability of its likeliest number that a reading needs to start a vehicle while another
+/// is there or just was.
+const SURE: f32 = 0.8;
 /// Movement, in plate widths, that ends standing still.
 const MOVED: f32 = 0.35;
+/// Plate widths a second by which a plate moves in the picture: a car that drives up at 25 km/h
+/// does sixteen on the road, about half as many as a gate's camera looks down on it.
+const SPEED: f32 = 8.0;
+/// The farthest that it is expected from its last place, in plate widths.
+const REACH: f32 = 4.0;
+/// By what factor a plate in its place may look larger or smaller, and how much more that is after
+/// each second. A sign that is taken for a plate has another size.
+const GROWN: f32 = 2.0;
+const GROWS: f32 = 1.5;
+/// How far two plates in one frame are apart at least, in plate widths.
+const APART: f32 = 1.2;
 /// A vehicle is expected near its last place for this long.
 const NEAR_FOR: Duration = Duration::from_millis(1500);
 /// More vehicles than a frame can show; a guard against a flood of false finds.
@@ -99,9 +104,12 @@ impl Track {
     /// Whether the vehicle can be there now: near its last place, and not for long.
     fn may_be_at(&self, quad: &Quad, now: Monotonic) -> bool {
         let gone = now.since(self.last_seen);
-        // A car at walking pace moves its plate by about two widths a second.
-        let reach = 0.7 + 2.5 * gone.as_secs_f32();
-        gone <= NEAR_FOR && distance(&self.quad, quad) <= reach
+        let reach = (0.7 + SPEED * gone.as_secs_f32()).min(REACH);
+        let (before, after) = (self.quad.width().max(1.0), quad.width().max(1.0));
+        let grown = (after / before).max(before / after);
+        gone <= NEAR_FOR
+            && distance(&self.quad, quad) <= reach
+            && grown <= GROWN + GROWS * gone.as_secs_f32()
     }
 
     fn vehicle(&self) -> Vehicle {
@@ -174,14 +182,8 @@ impl Tracker {
             let sighting = track.fusion.sighting();
             for (r, reading) in readings.iter().enumerate() {
                 let apart = distance(&track.quad, &reading.quad);
-                let gone = now.since(track.last_seen);
                 let near = track.may_be_at(&reading.quad, now);
-                let same_place = gone <= MOMENT && apart <= SAME_PLACE;
-                let limit = match (same_place, near) {
-                    (true, _) => SAME_PLACE_LIMIT,
-                    (false, true) => NEAR_LIMIT,
-                    (false, false) => FAR_LIMIT,
-                };
+                let limit = if near { NEAR_LIMIT } else { FAR_LIMIT };
                 let agreement = sighting.matrix.agreement(&reading.matrix);
                 if agreement > limit {
                     pairs.push((agreement - apart.min(4.0) * 0.25, t, r));
@@ -194,18 +196,18 @@ impl Tracker {
     fn begin(&mut self, reading: &Reading, now: Monotonic) {
         let mut numbers = reading.matrix.valid_numbers(&self.alphabet);
         let likely = numbers.next().map_or(0.0, |best| best.score.probability());
-        // Next to a vehicle that was just there, an unsure reading is rather a bad look at it.
-        let beside = |track: &Track| track.last_seen < now && track.may_be_at(&reading.quad, now);
-        let least = if self.tracks.iter().any(beside) {
+        // While a vehicle is there or just was, an unsure reading is rather a bad look at it.
+        let lately = |track: &Track| now.since(track.last_seen) <= NEAR_FOR;
+        let least = if self.tracks.iter().any(lately) {
             SURE
         } else {
             self.settings.least_confidence
         };
-        // A plate inside another vehicle's plate in the same frame is the same plate twice.
+        // Two plates are never so close: it is the same one, found twice in this frame.
         let double = self
             .tracks
             .iter()
-            .any(|t| t.last_seen == now && t.quad.overlap(&reading.quad) > 0.5);
+            .any(|track| track.last_seen == now && distance(&track.quad, &reading.quad) < APART);
         if likely >= least && !double && self.tracks.len() < AT_MOST_VEHICLES {
             self.tracks.push(Track::new(self.next_id, reading, now));
             self.next_id += 1;
@@ -297,7 +299,7 @@ mod tests {
         }
         let mut last = Vec::new();
         for f in 12..20 {
-            last = tracker.observe(at(f), &[reading("沪AK7788", 0.95, 505.0, 395.0, 160.0)]);
+            last = tracker.observe(at(f), &[reading("沪AK7788", 0.99, 505.0, 395.0, 160.0)]);
         }
         assert_eq!(
             last.iter().map(text).collect::<Vec<_>>(),
@@ -342,6 +344,44 @@ mod tests {
     }
 
     #[test]
+    fn a_fast_car_whose_first_reading_is_wrong_is_one_vehicle() {
+        // As in the demo's scene 7: a province misread from afar.
+        let mut tracker = tracker();
+        tracker.observe(at(0), &[reading("沪E54287", 0.99, 560.0, 330.0, 50.0)]);
+        let later = tracker.observe(at(3), &[reading("苏E54287", 0.99, 590.0, 380.0, 70.0)]);
+        assert_eq!(later.len(), 1);
+    }
+
+    #[test]
+    fn a_plate_that_is_found_twice_in_a_frame_is_one_vehicle() {
+        let mut tracker = tracker();
+        let twice = [
+            reading("苏E12345", 0.99, 500.0, 400.0, 160.0),
+            reading("苏EZZ999", 0.99, 590.0, 460.0, 150.0),
+        ];
+        assert_eq!(tracker.observe(at(0), &twice).len(), 1);
+    }
+
+    #[test]
+    fn a_sign_that_is_taken_for_a_plate_does_not_draw_a_vehicle_to_it() {
+        let mut tracker = tracker();
+        let sign = || reading("京LE11L1", 0.3, 600.0, 80.0, 219.0);
+        tracker.observe(
+            at(0),
+            &[reading("苏E12345", 0.99, 560.0, 330.0, 50.0), sign()],
+        );
+        tracker.observe(at(2), &[sign()]);
+        let last = tracker.observe(
+            at(4),
+            &[reading("苏E12345", 0.99, 580.0, 350.0, 60.0), sign()],
+        );
+        assert_eq!(
+            last.iter().map(|v| v.sighting.readings).collect::<Vec<_>>(),
+            [2]
+        );
+    }
+
+    #[test]
     fn two_plates_in_one_frame_stay_apart_while_crossing() {
         let mut tracker = tracker();
         let mut last = Vec::new();
@@ -351,7 +391,7 @@ mod tests {
                 at(f),
                 &[
                     reading("苏E12345", 0.95, 200.0 + shift, 300.0, 120.0),
-                    reading("沪AK7788", 0.95, 600.0 - shift, 330.0, 120.0),
+                    reading("沪AK7788", 0.99, 600.0 - shift, 330.0, 120.0),
                 ],
             );
         }
