@@ -91,16 +91,13 @@ impl Board {
             2 => self.inputs,
             5 => {
                 self.writes.push((address, value));
-                match address {
-                    0x0200.. => {
-                        self.switch(usize::from(address - 0x0200), true);
-                        let span = Duration::from_millis(u64::from(value) * 100);
-                        self.releases_at = Some(Instant::now() + span);
-                    }
-                    _ => {
-                        self.switch(usize::from(address), value == 0xFF00);
-                        self.releases_at = None;
-                    }
+                if address < 0x0200 {
+                    self.switch(usize::from(address), value == 0xFF00);
+                    self.releases_at = None;
+                } else {
+                    self.switch(usize::from(address - 0x0200), true);
+                    let span = Duration::from_millis(u64::from(value) * 100);
+                    self.releases_at = Some(Instant::now() + span);
                 }
                 return request.to_vec();
             }
@@ -123,7 +120,7 @@ fn crc(bytes: &[u8]) -> [u8; 2] {
     for byte in bytes {
         for bit in 0..8 {
             let feedback = (register ^ u16::from(byte >> bit)) & 1;
-            register = register >> 1 ^ feedback * 0xA001;
+            register = (register >> 1) ^ (feedback * 0xA001);
         }
     }
     register.to_le_bytes()
@@ -140,7 +137,8 @@ struct Double {
     host: Option<String>,
     tty: Option<PathBuf>,
     board: Arc<Mutex<Board>>,
-    _peer: Option<File>,
+    /// Keeps the pseudo-terminal open, so that the board's reads do not fail between two ports.
+    peer: Option<File>,
 }
 
 impl Double {
@@ -159,7 +157,7 @@ impl Double {
             host: None,
             tty: None,
             board: Arc::clone(&board),
-            _peer: None,
+            peer: None,
         };
         match kind {
             Kind::Rtu => {
@@ -168,8 +166,7 @@ impl Double {
                 unlockpt(&master).unwrap();
                 let path = ptsname(&master, Vec::new()).unwrap();
                 let path = PathBuf::from(path.into_string().unwrap());
-                // Held open so that the master's reads do not fail between two ports.
-                double._peer = Some(File::options().read(true).write(true).open(&path).unwrap());
+                double.peer = Some(File::options().read(true).write(true).open(&path).unwrap());
                 double.tty = Some(path);
                 thread::spawn(move || rtu(&File::from(master), &board));
             }
