@@ -32,6 +32,8 @@ enum Mood {
     SaysNo,
     Garbage,
     Silent,
+    /// Begins to say that it has opened, and stops.
+    Drips,
     /// Knows only the old way, in which the password crosses the network.
     Basic,
     /// Sends elsewhere.
@@ -99,8 +101,12 @@ fn serve(listener: &TcpListener, mood: Mood, heard: &Sender<String>) {
         assert!(!request.contains(PASSWORD), "{request}");
         let right = is_right(&request, &nonce.to_string());
         let text = match mood {
-            Mood::Silent if right => {
+            Mood::Silent | Mood::Drips if right => {
                 heard.send("open".to_owned()).unwrap();
+                if mood == Mood::Drips {
+                    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n<Resp";
+                    stream.write_all(head).unwrap();
+                }
                 thread::sleep(Duration::from_secs(2));
                 continue;
             }
@@ -241,6 +247,15 @@ fn what_a_camera_does_not_do_is_an_error_in_its_words() {
     assert!(why.contains("to digest"), "{why}");
     let why = fails(Mood::Redirects);
     assert!(why.contains("302"), "{why}");
+}
+
+#[test]
+fn an_answer_that_does_not_end_is_waited_for_no_longer() {
+    let camera = Camera::new(Mood::Drips);
+    let mut port = camera.open();
+    let began = Instant::now();
+    port.set(Relay::Open, true).unwrap();
+    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ enum Mood {
     Stuck,
     /// Gives back what it hears, as an adapter does.
     Echoes,
+    /// Another unit's answer again and again.
+    Babbles,
     /// Ends a TCP connection instead of answering.
     HangsUp,
 }
@@ -139,6 +141,8 @@ struct Double {
     board: Arc<Mutex<Board>>,
     /// Keeps the pseudo-terminal open, so that the board's reads do not fail between two ports.
     peer: Option<File>,
+    /// The board's end of it.
+    line: Option<File>,
 }
 
 impl Double {
@@ -158,6 +162,7 @@ impl Double {
             tty: None,
             board: Arc::clone(&board),
             peer: None,
+            line: None,
         };
         match kind {
             Kind::Rtu => {
@@ -168,7 +173,9 @@ impl Double {
                 let path = PathBuf::from(path.into_string().unwrap());
                 double.peer = Some(File::options().read(true).write(true).open(&path).unwrap());
                 double.tty = Some(path);
-                thread::spawn(move || rtu(&File::from(master), &board));
+                let line = File::from(master);
+                double.line = Some(line.try_clone().unwrap());
+                thread::spawn(move || rtu(&line, &board));
             }
             Kind::Tcp => {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -233,7 +240,7 @@ fn rtu(mut line: &File, board: &Mutex<Board>) {
             }
             (mood, answer)
         };
-        if mood == Mood::OtherUnit {
+        if matches!(mood, Mood::OtherUnit | Mood::Babbles) {
             answer[0] += 1;
         }
         answer.extend(crc(&answer));
@@ -247,7 +254,16 @@ fn rtu(mut line: &File, board: &Mutex<Board>) {
             _ => {}
         }
         line.write_all(&answer).unwrap();
+        for _ in 0..again(mood) {
+            thread::sleep(Duration::from_millis(10));
+            line.write_all(&answer).unwrap();
+        }
     }
+}
+
+/// How often a board repeats its answer.
+fn again(mood: Mood) -> usize {
+    if mood == Mood::Babbles { 60 } else { 0 }
 }
 
 /// Serves a connection until it is closed.
@@ -270,7 +286,7 @@ fn tcp(mut line: &TcpStream, board: &Mutex<Board>) {
         answer.extend(body);
         match mood {
             Mood::HangsUp => return,
-            Mood::OtherUnit => answer[6] += 1,
+            Mood::OtherUnit | Mood::Babbles => answer[6] += 1,
             Mood::Late(millis) => thread::sleep(Duration::from_millis(millis)),
             // TCP lets no damage through; a header of another protocol is what may come.
             Mood::Damaged => answer[2] ^= 0x10,
@@ -280,9 +296,15 @@ fn tcp(mut line: &TcpStream, board: &Mutex<Board>) {
             Mood::Echoes => answer = frame.to_vec(),
             _ => {}
         }
-        match line.write_all(&answer) {
-            Err(why) if why.kind() != ErrorKind::BrokenPipe => return,
-            _ => {}
+        for _ in 0..=again(mood) {
+            if line.write_all(&answer).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(if mood == Mood::Babbles {
+                10
+            } else {
+                0
+            }));
         }
     }
 }
@@ -337,6 +359,7 @@ fn what_a_board_does_wrongly_is_an_error_in_bounded_time_and_passes() {
             (Mood::Damaged, damaged),
             (Mood::Foreign, "not Modbus"),
             (Mood::OtherUnit, "unit 8 answers"),
+            (Mood::Babbles, "unit 8 answers"),
             (Mood::Refuses(2), "no such relay"),
             (Mood::Refuses(6), "it is busy"),
         ] {
@@ -368,6 +391,20 @@ fn a_board_that_is_slow_but_in_time_works() {
         port.set(Relay::Open, true).unwrap();
         assert!(double.is_on());
     });
+}
+
+/// What a board said unasked, at its start for example, is no part of an answer.
+#[test]
+fn stale_bytes_are_thrown_away() {
+    let double = Double::new(Kind::Rtu);
+    let mut port = double.open().unwrap();
+    let mut line = double.line.as_ref().unwrap();
+    for stale in [&b"\x07"[..], b"ready\r\n", &[UNIT, 5, 0, 0, 0xFF]] {
+        line.write_all(stale).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        port.set(Relay::Open, true).unwrap();
+        port.release_all().unwrap();
+    }
 }
 
 #[test]
