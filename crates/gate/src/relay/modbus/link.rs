@@ -93,7 +93,7 @@ impl Link {
                 let mut answer = Err(Fault::Closed);
                 // A connection that stood idle may have ended; that shows at its first use.
                 for _ in 0..2 {
-                    let kept = connection.take().filter(is_quiet);
+                    let kept = connection.take();
                     let fresh = kept.is_none();
                     let fd = match kept {
                         Some(kept) => kept,
@@ -131,12 +131,6 @@ fn connect(address: SocketAddr, until: Monotonic) -> Result<OwnedFd, Fault> {
             Ok(OwnedFd::from(stream))
         })
         .map_err(|why| Fault::System(format!("connecting: {why}")))
-}
-
-/// Whether a connection is alive and nothing lies unread in it. One with a late answer in it
-/// is not worth cleaning: a new one costs a round trip.
-fn is_quiet(connection: &OwnedFd) -> bool {
-    rustix::io::read(connection, &mut [0_u8; 1]) == Err(Errno::AGAIN)
 }
 
 fn send(line: &OwnedFd, frame: &[u8]) -> Result<(), Fault> {
