@@ -202,3 +202,21 @@ fn more(line: &OwnedFd, bytes: &mut Vec<u8>, until: Monotonic) -> Result<(), Fau
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// On a line that babbles there is always one more byte.
+    #[test]
+    fn what_comes_too_late_is_not_waited_for() {
+        let (line, board) = rustix::pipe::pipe().unwrap();
+        rustix::io::write(&board, b"late").unwrap();
+        let mut bytes = Vec::new();
+        let over = Monotonic::read();
+        assert_eq!(more(&line, &mut bytes, over), Err(Fault::Silent));
+        more(&line, &mut bytes, over + Duration::from_secs(5)).unwrap();
+        assert_eq!(bytes, b"late");
+    }
+}
