@@ -104,8 +104,8 @@ fn serve(listener: &TcpListener, mood: Mood, heard: &Sender<String>) {
             Mood::Silent | Mood::Drips if right => {
                 heard.send("open".to_owned()).unwrap();
                 if mood == Mood::Drips {
-                    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n<Resp";
-                    stream.write_all(head).unwrap();
+                    let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n<Resp";
+                    stream.write_all(begun).unwrap();
                 }
                 thread::sleep(Duration::from_secs(2));
                 continue;
