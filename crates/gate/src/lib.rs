@@ -25,7 +25,7 @@
 //! | [`motor_timer`] | the relay guard's judgement of motor relays | yes |
 //! | [`protocol`] | what the daemon and its relay guard say to each other | yes |
 //! | [`wiring`] | the configuration of relays and inputs | yes |
-//! | [`relay`] | the ports: simulated, Raspberry Pi, GPIO chip, serial board | no |
+//! | [`relay`] | the ports: simulated, pins, GPIO chip, serial and Modbus boards, a camera | no |
 //! | [`relay_guard`] | the process that holds the port | no |
 //! | [`driver`] | the daemon's thread for each barrier | no |
 //! | [`safe_off`] | releases everything from outside | no |
@@ -74,6 +74,10 @@
 //! - A guard that ends or hangs is killed, reaped and replaced; its successor's first write
 //!   is a release.
 //! - Only monotonic time decides. No lagging reader of events can hold the thread up.
+//!
+//! What a port cannot promise: a Modbus board that is cut off from its guard keeps its relay as
+//! it is, unless it bounds the pulse itself (`flash`); a camera ends its own pulse, and nobody
+//! can break that off.
 //!
 //! What no process can promise: SIGKILL of the guard alone leaves the line as it is until its
 //! successor opens it (milliseconds), and SIGKILL of both until `safe-off` or the next start.

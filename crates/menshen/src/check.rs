@@ -175,6 +175,17 @@ fn surroundings(house: &House) -> Vec<Finding> {
             }
         }
     }
+    for (i, barrier) in house.barriers.iter().enumerate() {
+        let RelayWiring::Isapi { password_file, .. } = barrier.wiring.relay() else {
+            continue;
+        };
+        let key = format!("barrier[{}].relay.password_file", i + 1);
+        if let Err(error) = gate::relay::Password::read(password_file) {
+            findings.push(unreadable(&key, "摄像机的密码读不到", &error));
+        }
+        findings.extend(readable_by_all(key.clone(), password_file));
+        findings.extend(relative(key, password_file));
+    }
     if let Some(mqtt) = &house.mqtt {
         match (
             mqtt.password(credentials.as_deref()),
@@ -666,6 +677,30 @@ fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
         RelayWiring::Serial { port, channel } => {
             format!("{} {} {channel}", port.display(), say("继电器", "relay"))
         }
+        RelayWiring::Modbus {
+            bus,
+            unit,
+            channel,
+            flash,
+        } => {
+            let bounded = if *flash {
+                say("，板子自己断开", ", released by the board itself")
+            } else {
+                String::new()
+            };
+            format!(
+                "Modbus {bus} {} {unit} {} {channel}{bounded}",
+                say("地址", "unit"),
+                say("继电器", "relay")
+            )
+        }
+        RelayWiring::Isapi {
+            address, channel, ..
+        } => format!(
+            "{} {address} {} {channel}",
+            say("摄像机", "camera"),
+            say("道闸", "barrier")
+        ),
     };
     let mut below = vec![Branch::leaf(format!(
         "OPEN ──► {} {} ──► {relay}",
@@ -711,6 +746,13 @@ fn input_words(barrier: &Barrier, input: &InputWiring, language: Language) -> St
             format!("{} {} {}", chip.display(), say("线", "line"), input.pin)
         }
         RelayWiring::Serial { port, .. } => port.display().to_string(),
+        RelayWiring::Modbus { bus, unit, .. } => format!(
+            "Modbus {bus} {} {unit} {} {}",
+            say("地址", "unit"),
+            say("输入", "input"),
+            input.pin
+        ),
+        RelayWiring::Isapi { address, .. } => address.to_string(),
     };
     let contact = if input.normally_closed {
         say(

@@ -4,12 +4,17 @@
 //! moment. Only the relay guard and `safe-off` do that; the daemon never does.
 
 mod gpiochip;
+mod isapi;
+mod modbus;
 mod rpi;
 mod serial_board;
 pub mod simulated;
+mod tty;
 
 use crate::protocol::Relay;
 use crate::wiring::{RelayWiring, Wiring};
+
+pub use isapi::Password;
 
 /// A port that could not be opened, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +53,8 @@ pub trait RelayPort: Send {
     fn read_contacts(&mut self) -> Result<Vec<bool>, PortError>;
 }
 
-/// Opens the port of `wiring` with every relay inactive.
+/// Opens the port of `wiring` with every relay inactive. A camera's relay holds no level and
+/// needs no release; it is not spoken to before the first opening.
 ///
 /// # Errors
 /// [`PortError`] when the device is missing, not permitted, held by somebody else or does not
@@ -76,5 +82,28 @@ pub fn open(wiring: &Wiring) -> Result<Box<dyn RelayPort>, PortError> {
         RelayWiring::Serial { port, channel } => {
             Box::new(serial_board::SerialBoard::open(port, *channel)?)
         }
+        RelayWiring::Modbus {
+            bus,
+            unit,
+            channel,
+            flash,
+        } => Box::new(modbus::ModbusBoard::open(
+            bus,
+            *unit,
+            *channel,
+            *flash,
+            wiring.inputs(),
+        )?),
+        RelayWiring::Isapi {
+            address,
+            channel,
+            user,
+            password_file,
+        } => Box::new(isapi::IsapiCamera::open(
+            *address,
+            *channel,
+            user,
+            password_file,
+        )?),
     })
 }

@@ -8,10 +8,8 @@
 use std::path::Path;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{FlockOperation, Mode, OFlags};
-use rustix::termios::{ControlModes, OptionalActions};
 
-use super::{PortError, RelayPort};
+use super::{PortError, RelayPort, tty};
 use crate::protocol::Relay;
 
 const BAUD: u32 = 9600;
@@ -31,45 +29,10 @@ pub(super) fn frame(channel: u8, energised: bool) -> [u8; 4] {
 }
 
 impl SerialBoard {
-    /// Opens the tty without waiting for a carrier and without ever blocking on it, takes an
-    /// advisory lock so that two daemons cannot share a board, and releases the relay.
+    /// Opens the tty and releases the relay.
     pub(super) fn open(path: &Path, channel: u8) -> Result<Self, PortError> {
+        let tty = tty::open(path, BAUD)?;
         let port = path.display().to_string();
-        let failed = |what, why: rustix::io::Errno, cure| PortError {
-            port: port.clone(),
-            what,
-            why: why.to_string(),
-            cure,
-        };
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let tty = rustix::fs::open(path, flags, Mode::empty()).map_err(|why| {
-            failed(
-                "opening",
-                why,
-                "check that the board is plugged in and that this user is in its tty's group \
-                 (dialout on Debian)",
-            )
-        })?;
-        rustix::fs::flock(&tty, FlockOperation::NonBlockingLockExclusive).map_err(|why| {
-            failed(
-                "locking",
-                why,
-                "let no other program use the board; end the other menshen",
-            )
-        })?;
-        let cure = "give the path of a tty that the board is connected to";
-        let mut termios =
-            rustix::termios::tcgetattr(&tty).map_err(|why| failed("setting up", why, cure))?;
-        termios.make_raw();
-        termios.control_modes |= ControlModes::CLOCAL | ControlModes::CREAD;
-        termios.control_modes -= ControlModes::CSTOPB
-            | ControlModes::PARENB
-            | ControlModes::CRTSCTS
-            | ControlModes::HUPCL;
-        termios
-            .set_speed(BAUD)
-            .and_then(|()| rustix::termios::tcsetattr(&tty, OptionalActions::Now, &termios))
-            .map_err(|why| failed("setting up", why, cure))?;
         let mut board = Self { port, channel, tty };
         board.release_all()?;
         Ok(board)

@@ -19,6 +19,11 @@ pub enum Driver {
     Gpiochip,
     /// A USB or serial relay board of the LCUS-1 kind.
     Serial,
+    /// A relay board that speaks Modbus: RTU on a tty, or Modbus TCP.
+    Modbus,
+    /// A camera that holds the barrier's relay itself (Hikvision's ISAPI over HTTP). It bounds
+    /// its own pulse: it is told to open, and nothing can be taken back.
+    Isapi,
 }
 
 /// The `relay` table of a barrier, as typed. The default is a simulated relay.
@@ -36,12 +41,33 @@ pub struct RelayConfig {
     /// `gpiochip`, `rppal`: the relay is energised by a low level. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_low: Option<bool>,
-    /// `serial`: the board's tty. Default `/dev/ttyUSB0`.
+    /// `serial`, `modbus`: the board's tty. Default `/dev/ttyUSB0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<PathBuf>,
-    /// `serial`: the relay on the board, counted from 1. Default 1.
+    /// `modbus`: the tty's speed in bits a second, 4800 to 115200. Default 9600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baud: Option<u32>,
+    /// `modbus`: the IP address of a board on the network, instead of a tty, with `:PORT`
+    /// unless that is 502. `isapi`: the camera's, unless its port is 80; required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// `modbus`: the board's unit address, 1 to 255. Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<u8>,
+    /// `serial`, `modbus`: the relay on the board, counted from 1. `isapi`: the camera's
+    /// barrier. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<u8>,
+    /// `modbus`: energise by Waveshare's flash function, so that the board itself releases
+    /// after a second at the latest. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flash: Option<bool>,
+    /// `isapi`: the camera's user. Required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// `isapi`: a file that holds the user's password and nothing else. Required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
     /// `simulated`: every edge is appended to this file. Default: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<PathBuf>,
@@ -81,17 +107,18 @@ fn default_debounce() -> Duration {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineConfig {
-    /// Line offset on the chip, or BCM pin number. Not needed for the simulated driver.
+    /// Line offset on the chip, BCM pin number, or (`modbus`) the input on the board, counted
+    /// from 1. Not needed for the simulated driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// The contact is closed at rest, so that a broken wire reads as active. Default false.
     #[serde(default)]
     pub normally_closed: bool,
-    /// Bias of the pin. Default `up`.
+    /// Bias of the pin. Default `up`. The inputs of a `modbus` board have none.
     #[serde(default)]
     pub pull: Pull,
     /// The level of the pin while the contact is closed. Default: `high` with `pull = "down"`,
-    /// otherwise `low`.
+    /// otherwise `low`. `modbus`: what the input reads then, `high` for 1; default `high`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_reads: Option<Level>,
     /// How long a change must last before it counts, up to 1 s. Default 30 ms.

@@ -211,8 +211,11 @@ fn what_other_crates_say_is_said_in_chinese_too() {
         "relay = { driver = 'simulated', channel = 1 }",
         "relay = { driver = 'gpiochip', line = 17 }\nfire = { line = 17, debounce = '3s' }",
         "relay = { driver = 'gpiochip', line = 17 }\npulse = '1h'",
+        "relay = { driver = 'modbus', baud = 300, unit = 0 }\nfire = { line = 65, pull = 'down' }",
+        "relay = { driver = 'modbus', host = 'board', port = '/dev/ttyUSB0' }",
+        "relay = { driver = 'isapi', host = '10.0.0.64' }\nstop = { line = 1 }",
     ];
-    for (lane, barrier) in lanes.iter().zip(barriers) {
+    for (lane, barrier) in lanes.iter().cycle().zip(barriers) {
         let text = format!(
             "[site]\nname = 'x'\n{mqtt}[[barrier]]\n{barrier}\n[[lane]]\n[lane.camera]\n{lane}"
         );
@@ -367,6 +370,43 @@ fn what_does_not_fit_together_is_refused() {
         let problems = wrong(&text);
         let keys: Vec<_> = errors(&problems).iter().map(|p| p.key.as_str()).collect();
         assert!(keys.contains(&key), "{key} is not in {problems}");
+    }
+}
+
+/// A relay guard holds its tty alone; a board on the network may serve several barriers.
+#[test]
+fn boards_are_shared_only_where_they_can_be() {
+    for (front, back, key) in [
+        (
+            "'serial', channel = 1",
+            "'modbus'",
+            Some("barrier[2].relay.port"),
+        ),
+        (
+            "'modbus', unit = 1",
+            "'modbus', unit = 2",
+            Some("barrier[2].relay.port"),
+        ),
+        (
+            "'modbus', host = '10.0.0.65'",
+            "'modbus', host = '10.0.0.65', channel = 2",
+            None,
+        ),
+        (
+            "'modbus', host = '10.0.0.65'",
+            "'modbus', host = '10.0.0.65:502', flash = true",
+            Some("barrier[2].relay.channel"),
+        ),
+    ] {
+        let text = format!(
+            "[site]\nname = 'x'\n[[barrier]]\nname = 'front'\nrelay = {{ driver = {front} }}\n\
+             [[barrier]]\nname = 'back'\nrelay = {{ driver = {back} }}\n\
+             [[lane]]\nbarrier = 'front'\n[lane.camera]\nkind = 'usb'\n"
+        );
+        match key {
+            None => drop(house(&text)),
+            Some(key) => assert_eq!(errors(&wrong(&text))[0].key, key, "{text}"),
+        }
     }
 }
 
@@ -552,10 +592,13 @@ fn the_documented_file_runs_as_it_is_and_with_everything_uncommented() {
     }
 }
 
-/// A relay on a board has no inputs, so they go when the relay is replaced.
+/// A serial board and a camera have no inputs, so they go when the relay is replaced.
 fn uncommented_with(lines: &[(Sort, String)], at: usize, instead: &str) -> String {
     let text = uncommented(lines, Some(at), instead);
-    if !instead.contains("serial") {
+    if !["serial", "isapi"]
+        .iter()
+        .any(|driver| instead.contains(driver))
+    {
         return text;
     }
     let inputs = [
@@ -622,7 +665,8 @@ fn the_documented_defaults_are_the_defaults() {
         at = if *sort == Sort::Needed { i } else { at };
         let full = house(&uncommented_with(&lines, at, line));
         for key in inner_keys(line) {
-            if ["driver", "line", "trace", "inputs"].contains(&key.as_str()) {
+            let needed = ["driver", "line", "host", "user", "password_file"];
+            if needed.contains(&key.as_str()) || ["trace", "inputs"].contains(&key.as_str()) {
                 continue;
             }
             let shorter = without(line, &key);

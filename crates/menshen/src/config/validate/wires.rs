@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{Name, Words};
 use gate::barrier::PulseProfile;
-use gate::wiring::{InputsConfig, LineConfig, RelayConfig, RelayWiring, Wiring};
+use gate::wiring::{InputsConfig, LineConfig, ModbusBus, RelayConfig, RelayWiring, Wiring};
 
 use super::super::document::Path;
 use super::super::file::BarrierFile;
@@ -181,6 +181,28 @@ fn advise(boom: &Boom, wiring: &Wiring, findings: &mut Findings<'_, '_>) {
                 "add dtparam=strict_gpiod to /boot/firmware/config.txt and start menshen with its systemd unit",
             ),
         ),
+        RelayWiring::Modbus { flash: false, .. } => findings.note(
+            &relay,
+            Words::new(
+                "通信线在脉冲期间断开时，继电器会一直吸合",
+                "if the line to the board breaks during a pulse, the relay stays energised",
+            ),
+            Words::new(
+                "板子支持闪开功能（如微雪）时写 flash = true，由板子自己断开",
+                "where the board has a flash function (Waveshare's have), write flash = true: it then releases by itself",
+            ),
+        ),
+        RelayWiring::Isapi { .. } => findings.note(
+            &relay,
+            Words::new(
+                "开闸脉冲由摄像机控制，急停不能中断已发出的脉冲",
+                "the camera itself ends its pulse; STOP cannot break off one that has begun",
+            ),
+            Words::new(
+                "在摄像机里把开闸时间设为 0.5 秒；急停另外直接接到道闸控制器",
+                "set the camera's own pulse to half a second, and wire STOP to the barrier's controller as well",
+            ),
+        ),
         _ => {}
     }
     if boom.typed.guard_button.is_none() {
@@ -213,46 +235,72 @@ fn advise(boom: &Boom, wiring: &Wiring, findings: &mut Findings<'_, '_>) {
     }
 }
 
-/// A line or relay that two barriers use. Within one barrier `gate` has looked.
+/// A line, relay or input that two barriers use, or a tty, which belongs to one relay guard
+/// alone. Within one barrier `gate` has looked.
 pub(super) fn shared_lines(booms: &[Boom], barriers: &[Barrier], findings: &mut Findings<'_, '_>) {
-    let mut used: BTreeMap<(String, u32), String> = BTreeMap::new();
+    let mut used: BTreeMap<String, String> = BTreeMap::new();
     for barrier in barriers {
         let Some(boom) = booms.iter().find(|boom| boom.name == barrier.name) else {
             continue;
         };
-        let mut wires = Vec::new();
-        let port = match barrier.wiring.relay() {
+        // What the relay uses, its key, and before what the number of an input stands.
+        let (relay, key, inputs) = match barrier.wiring.relay() {
             RelayWiring::Simulated { .. } => continue,
             // The header's pins are the lines of the first chip, however they are reached.
             RelayWiring::Rppal { line, .. } => {
-                wires.push((u32::from(*line), "relay.line".to_owned()));
-                "/dev/gpiochip0".to_owned()
+                let chip = "/dev/gpiochip0".to_owned();
+                (format!("{chip} {line}"), "relay.line", chip)
             }
             RelayWiring::Gpiochip { chip, line, .. } => {
-                wires.push((*line, "relay.line".to_owned()));
-                chip.display().to_string()
+                let chip = chip.display().to_string();
+                (format!("{chip} {line}"), "relay.line", chip)
             }
-            RelayWiring::Serial { port, channel } => {
-                wires.push((u32::from(*channel), "relay.channel".to_owned()));
-                port.display().to_string()
+            RelayWiring::Serial { port, .. }
+            | RelayWiring::Modbus {
+                bus: ModbusBus::Rtu { port, .. },
+                ..
+            } => {
+                let tty = port.display().to_string();
+                (tty.clone(), "relay.port", tty)
+            }
+            RelayWiring::Modbus {
+                bus: ModbusBus::Tcp { address },
+                unit,
+                channel,
+                ..
+            } => {
+                let board = format!("{address} unit {unit}");
+                (
+                    format!("{board} relay {channel}"),
+                    "relay.channel",
+                    format!("{board} input"),
+                )
+            }
+            RelayWiring::Isapi {
+                address, channel, ..
+            } => {
+                let camera = address.to_string();
+                (format!("{camera} {channel}"), "relay.channel", camera)
             }
         };
+        let mut wires = vec![(relay, key.to_owned())];
         wires.extend(barrier.wiring.inputs().iter().map(|input| {
             let key = input.line.to_string().replace(':', ".");
-            (input.pin, format!("inputs.{key}.line"))
+            let place = format!("{inputs} {}", input.pin);
+            (place, format!("inputs.{key}.line"))
         }));
-        for (line, key) in wires {
+        for (place, key) in wires {
             let path = wire_path(boom, &key);
-            if let Some(other) = used.insert((port.clone(), line), path.to_string()) {
+            if let Some(other) = used.insert(place.clone(), path.to_string()) {
                 findings.error(
                     &path,
                     Words::new(
-                        format!("{port} 的 {line} 已被 {other} 占用"),
-                        format!("{port} {line} is already used by {other}"),
+                        format!("{place} 已被 {other} 占用"),
+                        format!("{place} is already used by {other}"),
                     ),
                     Words::new(
-                        "每个继电器和输入用自己的一路",
-                        "give each relay and input a line of its own",
+                        "每个继电器和输入用自己的一路，每个串口只接一个道闸的继电器板",
+                        "give each relay and input a line of its own, and each barrier's board its own tty",
                     ),
                 );
             }
