@@ -53,12 +53,11 @@ pub struct Margins {
 }
 
 impl Default for Margins {
-    /// Chosen with `examples/margins.rs` on 3,515 cuts of the training pictures, one reading a
-    /// plate, with the reader calibrated (`models/plate_reader.md`): 99 % of the readable
+    /// Chosen on 3,515 cuts of the training pictures, one reading a plate, with the reader calibrated (`models/plate_reader.md`): 99 % of the readable
     /// residents are admitted, no stranger is in 4,434 tries, and none would be if the register
     /// held the very number that the reader confuses theirs with (with 2 nats that happens
     /// twice). The reader has seen most of these pictures while it learnt, so other pictures will
-    /// do worse: calibrate on a site's own. They are the margins of the uncalibrated reader (2.5,
+    /// do worse (`menshen eval decision` measures it; `docs/bars.md`): calibrate on a site's own. They are the margins of the uncalibrated reader (2.5,
     /// 2.5, 3) divided by its temperature, 0.689: the same decisions in other units.
     fn default() -> Self {
         Self {

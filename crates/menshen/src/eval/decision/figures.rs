@@ -42,7 +42,7 @@ pub(super) struct Report {
     pub(super) folded: [&'static str; FOLDED.len()],
     /// The methods beside each other, ours at the margins in use first.
     pub(super) methods: Vec<MethodFigures>,
-    /// Ours at other margins over the stranger and the runner-up.
+    /// Ours at other margins over the stranger.
     pub(super) curve: Vec<CurvePoint>,
     /// The methods in groups.
     pub(super) splits: Vec<Split>,
@@ -154,7 +154,8 @@ impl Rate {
 /// Per cent, with more places the nearer to none.
 fn percent(share: f64) -> String {
     let places = match share {
-        0.0 => 0,
+        // A bound that is 0 but for rounding.
+        p if p < 1e-9 => 0,
         p if p < 0.000_1 => 4,
         p if p < 0.001 => 3,
         _ => 2,
@@ -218,7 +219,7 @@ pub(super) struct MethodFigures {
 /// One point of the curve.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct CurvePoint {
-    /// The margin, in nats.
+    /// The margin over the best stranger, in nats.
     pub(super) margin: f32,
     /// What became of everybody.
     #[serde(flatten)]
@@ -384,10 +385,10 @@ fn curve_table(report: &Report) -> Table {
         row
     };
     Table {
-        title: "Menshen at other margins (nats over the best stranger and over the next resident) 门神在其他界限下".to_owned(),
+        title: "Menshen at other margins over the best stranger, in nats 门神在其他界限（奈特）下".to_owned(),
         headings: vec!["Margin 界限", "Residents 住户", "Strangers 陌生车", "One away 差一字", "Runner-up 最易混"],
         rows: report.curve.iter().step_by(LISTED_EVERY).map(row).collect(),
-        notes: vec!["The other two margins are those in use. JSON and plot have every quarter of a nat. 其余界限不变；JSON 和图中更细。".to_owned()],
+        notes: vec!["The other margins are those in use. Below 0 a resident is admitted although a stranger explains the picture better. JSON and plot have every quarter of a nat. 其余界限不变；负数表示陌生车更像时仍放行住户；JSON 和图中更细。".to_owned()],
     }
 }
 

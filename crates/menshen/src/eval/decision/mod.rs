@@ -21,6 +21,7 @@ mod trial;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Write};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use access::Margins;
@@ -46,8 +47,9 @@ use super::{EvalError, LabelledPictures};
 use super::{list_left_out, look_at_all, read_labels, to_file, write_json};
 use crate::{config, outcome, read, registry};
 
-/// Margins of the curve, in quarters of a nat from 0.
-const QUARTERS: u8 = 48;
+/// Margins over the best stranger that the curve has, in quarters of a nat. Below 0 a resident is
+/// admitted although a stranger explains the picture better: with prior odds for residents.
+const QUARTERS: RangeInclusive<i8> = -48..=48;
 
 /// Arguments of `menshen eval decision`.
 #[derive(Debug, clap::Args)]
@@ -289,14 +291,13 @@ fn measure(
             })
             .collect(),
     };
-    let quarters: Vec<f32> = (0..=QUARTERS).map(|q| f32::from(q) / 4.0).collect();
+    let quarters: Vec<f32> = QUARTERS.map(|q| f32::from(q) / 4.0).collect();
     let mut methods = vec![Method::Margins(margins)];
     methods.extend(Method::OTHERS);
     let shown = methods.len();
     methods.extend(quarters.iter().map(|&nats| {
         Method::Margins(Margins {
             over_stranger: Score::from_nats(nats),
-            over_runner_up: Score::from_nats(nats),
             ..margins
         })
     }));

@@ -8,9 +8,9 @@ use super::trial::Role;
 use crate::eval::html::{self, Escaped};
 
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 500.0;
+const HEIGHT: f64 = 520.0;
 /// What lies around the field: left, top, right, bottom.
-const AROUND: [f64; 4] = [70.0, 24.0, 24.0, 108.0];
+const AROUND: [f64; 4] = [70.0, 24.0, 24.0, 128.0];
 /// The least share that the logarithmic axis shows; what is less stands at its left end.
 const LEAST: f64 = 1e-5;
 /// The same in powers of ten.
@@ -23,12 +23,12 @@ const DRAWN: [(Role, &str, &str); 3] = [
     (
         Role::Neighbour,
         "#ef6c00",
-        "one random character away from a resident 随机差一字",
+        "one character off a resident 随机差一字",
     ),
     (
         Role::RunnerUp,
         "#c62828",
-        "the reader's own runner-up is registered 识别最易混",
+        "the reader's runner-up 识别最易混",
     ),
 ];
 
@@ -83,14 +83,15 @@ struct Field {
 
 impl Field {
     fn new(report: &Report) -> Self {
-        let methods = report.methods.iter().map(|m| &m.rates);
-        let rates = methods.chain(report.curve.iter().map(|c| &c.rates));
-        let shares = rates.filter_map(|r| r.residents.share);
+        let shares = report
+            .methods
+            .iter()
+            .filter_map(|m| m.rates.residents.share);
         let lowest = shares.fold(1.0, f64::min);
-        // A tenth part, or a twentieth where all lie close to the top.
-        let step = if lowest > 0.95 { 20.0 } else { 10.0 };
+        // The methods stand in the upper half; the curve goes down to nobody and is cut off.
+        let floor = 1.0 - 2.5 * (1.0 - lowest);
         Self {
-            floor: ((lowest * step).floor() / step).clamp(0.0, 0.95),
+            floor: ((floor * 100.0).floor() / 100.0).clamp(0.0, 0.95),
         }
     }
 
@@ -127,6 +128,13 @@ fn draw(out: &mut String, report: &Report) -> fmt::Result {
         let points: Vec<String> = report
             .curve
             .iter()
+            .filter(|point| {
+                point
+                    .rates
+                    .residents
+                    .share
+                    .is_some_and(|s| s >= field.floor)
+            })
             .filter_map(|point| field.at(&point.rates, role))
             .map(|(x, y)| format!("{x:.1},{y:.1}"))
             .collect();
@@ -214,8 +222,8 @@ fn mark(
 
 fn legend(out: &mut String, report: &Report) -> fmt::Result {
     let top = HEIGHT - AROUND[3] + 58.0;
-    let mut x = AROUND[0];
-    for (_, colour, caption) in DRAWN {
+    let columns = [0.0, 270.0, 540.0].map(|x| AROUND[0] + x);
+    for ((_, colour, caption), x) in DRAWN.into_iter().zip(columns) {
         writeln!(
             out,
             "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"12\" height=\"12\" fill=\"{colour}\"/>\
@@ -223,23 +231,22 @@ fn legend(out: &mut String, report: &Report) -> fmt::Result {
             top - 10.0,
             x + 17.0
         )?;
-        x += 40.0 + 6.8 * crate::read::columns(caption) as f64;
     }
-    let mut x = AROUND[0];
-    for (number, method) in (1..).zip(&report.methods) {
-        let caption = format!("{number} {}", method.title);
+    for (at, method) in report.methods.iter().enumerate() {
         writeln!(
             out,
-            "<text x=\"{x:.1}\" y=\"{:.1}\" {FONT}>{caption}</text>",
-            top + 20.0
+            "<text x=\"{:.1}\" y=\"{:.1}\" {FONT}>{} {}</text>",
+            columns[at % columns.len()],
+            top + 20.0 * (1 + at / columns.len()) as f64,
+            at + 1,
+            method.title
         )?;
-        x += 14.0 + 6.2 * crate::read::columns(&caption) as f64;
     }
     writeln!(
         out,
         "<text x=\"{:.1}\" y=\"{:.1}\" {FONT}>lines: Menshen at every margin; bars: 95 % over distinct plates 线：门神在各界限下；横条：95 % 区间</text>",
         AROUND[0],
-        top + 40.0
+        top + 60.0
     )
 }
 
