@@ -28,7 +28,7 @@ use access::Margins;
 use access::registry::import::{self, ImportOptions};
 use domain::event::Digest;
 use domain::reading::{Fusion, Score};
-use domain::{PlateKind, PlateNumber};
+use domain::{PlateKind, PlateNumber, Reading};
 use vision::Frame;
 use vision::models::{ModelError, Models};
 use vision::picture::{self, Picture};
@@ -40,7 +40,7 @@ use self::method::Method;
 use self::register::{Dice, Register};
 use self::trial::{Counts, Trial};
 use super::judge::pairs;
-use super::labels::{Labels, Row};
+use super::labels::{LabelledPlate, Labels, Row};
 use super::look::{answer, read_alone};
 use super::report::{Model, Unusable, print};
 use super::{EvalError, LabelledPictures};
@@ -190,8 +190,8 @@ fn see_all(
             }
         }
     }
-    let rows: Vec<Row> = labels.rows.clone();
-    let looked = look_at_all(pictures, models, &rows, |recogniser, row| {
+    let rows = &labels.rows;
+    let looked = look_at_all(pictures, models, rows, |recogniser, row| {
         look(recogniser, row, folder, &pictures.by)
     })?;
     let mut seen = Seen {
@@ -244,7 +244,7 @@ fn look(
     }
     let luminance = luminance(&frame);
     let kept = |name: &String| Some((name.clone(), row.fields.get(name)?.clone()));
-    let sample = |(plate, reading): (&super::labels::LabelledPlate, &Option<domain::Reading>)| {
+    let sample = |(plate, reading): (&LabelledPlate, &Option<Reading>)| {
         let sighting = reading.as_ref().map(|r| Fusion::new(r).sighting());
         Some(Sample {
             line: row.line,
