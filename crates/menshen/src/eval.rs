@@ -5,7 +5,10 @@
 //!                           │ pictures        └──────── pure ───────┘
 //!                           └ vision
 //! ```
+//!
+//! [`decision`] goes on from the same pictures to what the gate would have decided.
 
+mod decision;
 mod html;
 mod judge;
 mod labels;
@@ -20,12 +23,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use access::registry::import::ImportError;
 use indicatif::ProgressBar;
+use serde::Serialize;
 use vision::models::{ModelError, Models};
 use vision::recognise::{Options, Recogniser};
 
 use self::judge::Judged;
-use self::labels::{Filter, LabelError, Labels, Row};
+use self::labels::{Filter, LabelError, Labels, Row, RowFault};
 use self::look::{Looked, look};
 use self::report::{Misread, Model, Report, Unusable};
 use crate::{outcome, read};
@@ -58,8 +63,32 @@ Any other column may be used with --where and --by.
 
 A whole picture is read by finder and reader; a plate with corners is also read by these alone.
 Exit status: 0 done, 1 rows or pictures could not be used (the others were measured), 2 wrong
-usage, or nothing to measure.")]
+usage, or nothing to measure.
+
+menshen eval decision --help: not how well plates are read, but who would have been let in.")]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct EvalArgs {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    pictures: LabelledPictures,
+    /// Write everything as JSON; - for standard output, instead of the tables / 输出 JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a report with the misread plates as one HTML file / 输出网页报告
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Strangers admitted against residents refused, beside what other gates do / 放行判定的取舍曲线
+    Decision(Box<decision::DecisionArgs>),
+}
+
+/// Which pictures are measured, and with which networks.
+#[derive(Debug, clap::Args)]
+struct LabelledPictures {
     /// The label file; without it labels.csv in DIR / 标注文件
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -73,12 +102,6 @@ pub(crate) struct EvalArgs {
     /// Figures by this column, too / 另按此列统计
     #[arg(long, value_name = "COLUMN")]
     by: Vec<String>,
-    /// Write everything as JSON; - for standard output, instead of the tables / 输出 JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write a report with the misread plates as one HTML file / 输出网页报告
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
     /// Models of another folder instead of the built-in ones / 使用其他模型目录
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
@@ -107,14 +130,34 @@ enum EvalError {
     Models(#[from] ModelError),
     #[error("cannot write {}: {source}; name a file in a folder that exists and can be written to", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("the file of matrices {} cannot be used: {why}", path.display())]
+    Matrices { path: PathBuf, why: String },
+    #[error("{}: {source}", path.display())]
+    Registry { path: PathBuf, source: ImportError },
     #[error("cannot write the answer: {0}; is the disk full?")]
     Output(#[from] io::Error),
+    /// What went wrong was said already; this is the exit status.
+    #[error("exit status {0}")]
+    Said(u8),
+}
+
+impl EvalError {
+    fn none_usable(file: PathBuf) -> Self {
+        Self::Nothing {
+            path: file,
+            why: "no picture could be used; is the folder of pictures the right one?",
+        }
+    }
 }
 
 /// Measures and gives the exit status.
 #[allow(clippy::needless_pass_by_value)] // every verb takes its arguments
 pub(crate) fn run(args: EvalArgs) -> u8 {
-    match eval(&args) {
+    let measured = match &args.verb {
+        None => eval(&args),
+        Some(Verb::Decision(args)) => decision::eval(args),
+    };
+    match measured {
         Ok(0) => outcome::DONE,
         Ok(left_out) => outcome::fail(
             outcome::FOUND_WRONG,
@@ -127,80 +170,99 @@ pub(crate) fn run(args: EvalArgs) -> u8 {
         Err(error @ (EvalError::Output(_) | EvalError::Write { .. })) => {
             outcome::fail(outcome::FOUND_WRONG, error)
         }
+        Err(EvalError::Said(status)) => status,
         Err(error) => outcome::fail(outcome::WRONG_USAGE, error),
     }
 }
 
 /// Measures everything and writes it; gives the number of rows that could not be used.
 fn eval(args: &EvalArgs) -> Result<usize, EvalError> {
-    let (file, folder) = places(args)?;
-    let labels = load(args, &file)?;
-    if labels.rows.is_empty() {
-        list_faults(labels.faults.iter());
-        return Err(EvalError::Nothing {
-            path: file,
-            why: if labels.faults.is_empty() {
-                "no row is left; check the file, --split and --where"
-            } else {
-                "every row is bad; correct the rows listed above"
-            },
-        });
-    }
-    let models = match &args.models {
-        Some(folder) => Models::load(folder)?,
-        None => Models::embedded()?,
-    };
-    let looked = look_at_all(args, &models, &labels.rows, &folder)?;
+    let pictures = &args.pictures;
+    let (file, folder) = pictures.places()?;
+    let labels = pictures.load(&file, &read_labels(&file)?)?;
+    let models = pictures.models()?;
+    let thumbnails = args.html.is_some();
+    let looked = look_at_all(pictures, &models, &labels.rows, |recogniser, row| {
+        look(recogniser, row, &folder, thumbnails)
+    })?;
     let report = report(args, &models, labels, looked, (&file, &folder));
-    let left_out = report.faults.len() + report.unusable.len();
-    list_faults(report.faults.iter());
-    list_faults(
-        report
-            .unusable
-            .iter()
-            .map(|picture| format!("line {}: {}: {}", picture.line, picture.path, picture.error)),
-    );
+    let left_out = list_left_out(&report.faults, &report.unusable);
     if report.rows == 0 {
-        return Err(EvalError::Nothing {
-            path: file,
-            why: "no picture could be used; is the folder of pictures the right one?",
-        });
+        return Err(EvalError::none_usable(file));
     }
     write(args, &report)?;
     Ok(left_out)
 }
 
-/// The label file and the folder of pictures.
-fn places(args: &EvalArgs) -> Result<(PathBuf, PathBuf), EvalError> {
-    match (&args.labels, &args.folder) {
-        (Some(file), Some(folder)) => Ok((file.clone(), folder.clone())),
-        (Some(file), None) => {
-            let folder = file.parent().unwrap_or(Path::new(""));
-            Ok((file.clone(), folder.to_owned()))
-        }
-        (None, Some(folder)) => Ok((folder.join("labels.csv"), folder.clone())),
-        (None, None) => Err(EvalError::NothingNamed),
-    }
-}
-
-fn load(args: &EvalArgs, file: &Path) -> Result<Labels, EvalError> {
-    let bytes = std::fs::read(file).map_err(|source| EvalError::File {
-        path: file.to_owned(),
-        source,
-    })?;
-    labels::parse(&bytes, &filters(args), &args.by).map_err(|source| EvalError::Labels {
+fn read_labels(file: &Path) -> Result<Vec<u8>, EvalError> {
+    std::fs::read(file).map_err(|source| EvalError::File {
         path: file.to_owned(),
         source,
     })
 }
 
-fn filters(args: &EvalArgs) -> Vec<Filter> {
-    let split = args.split.iter().map(|name| Filter {
-        column: "split".to_owned(),
-        equal: true,
-        value: name.clone(),
-    });
-    split.chain(args.filters.iter().cloned()).collect()
+impl LabelledPictures {
+    /// The label file and the folder of pictures.
+    fn places(&self) -> Result<(PathBuf, PathBuf), EvalError> {
+        match (&self.labels, &self.folder) {
+            (Some(file), Some(folder)) => Ok((file.clone(), folder.clone())),
+            (Some(file), None) => {
+                let folder = file.parent().unwrap_or(Path::new(""));
+                Ok((file.clone(), folder.to_owned()))
+            }
+            (None, Some(folder)) => Ok((folder.join("labels.csv"), folder.clone())),
+            (None, None) => Err(EvalError::NothingNamed),
+        }
+    }
+
+    /// The rows of the label file that are wanted, of which there is at least one.
+    fn load(&self, file: &Path, bytes: &[u8]) -> Result<Labels, EvalError> {
+        let labels = labels::parse(bytes, &self.filters(), &self.by).map_err(|source| {
+            EvalError::Labels {
+                path: file.to_owned(),
+                source,
+            }
+        })?;
+        if labels.rows.is_empty() {
+            list_faults(labels.faults.iter());
+            return Err(EvalError::Nothing {
+                path: file.to_owned(),
+                why: if labels.faults.is_empty() {
+                    "no row is left; check the file, --split and --where"
+                } else {
+                    "every row is bad; correct the rows listed above"
+                },
+            });
+        }
+        Ok(labels)
+    }
+
+    fn filters(&self) -> Vec<Filter> {
+        let split = self.split.iter().map(|name| Filter {
+            column: "split".to_owned(),
+            equal: true,
+            value: name.clone(),
+        });
+        split.chain(self.filters.iter().cloned()).collect()
+    }
+
+    fn models(&self) -> Result<Models, ModelError> {
+        match &self.models {
+            Some(folder) => Models::load(folder),
+            None => Models::embedded(),
+        }
+    }
+}
+
+/// Lists on standard error which rows and pictures are left out; gives their number.
+fn list_left_out(faults: &[RowFault], unusable: &[Unusable]) -> usize {
+    list_faults(faults.iter());
+    list_faults(
+        unusable
+            .iter()
+            .map(|picture| format!("line {}: {}: {}", picture.line, picture.path, picture.error)),
+    );
+    faults.len() + unusable.len()
 }
 
 /// Lists what could not be used on standard error, up to [`LISTED`].
@@ -214,21 +276,19 @@ fn list_faults(faults: impl ExactSizeIterator<Item: std::fmt::Display>) {
     }
 }
 
-/// What became of one row: judged, or a sentence about its picture.
-type Outcome = Result<Looked, String>;
-
-/// Shows every row's picture to a recogniser, on several threads; the outcomes in the rows' order.
-fn look_at_all(
-    args: &EvalArgs,
+/// Shows every row's picture to a recogniser, on several threads; what `see` made of them, in the
+/// rows' order.
+fn look_at_all<T: Send>(
+    pictures: &LabelledPictures,
     models: &Models,
     rows: &[Row],
-    folder: &Path,
-) -> Result<Vec<Outcome>, ModelError> {
+    see: impl Fn(&mut Recogniser, &Row) -> Result<T, ModelError> + Sync,
+) -> Result<Vec<T>, ModelError> {
     let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = args.threads.map_or_else(processors, NonZeroUsize::get);
+    let threads = pictures.threads.map_or_else(processors, NonZeroUsize::get);
     let next = AtomicUsize::new(0);
     let progress = read::progress(rows.len());
-    let work = || look_at_some(models, rows, folder, args.html.is_some(), &next, &progress);
+    let work = || look_at_some(models, rows, &see, &next, &progress);
     let mut outcomes = Vec::with_capacity(rows.len());
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.min(rows.len()))
@@ -248,14 +308,13 @@ fn look_at_all(
 }
 
 /// Takes one row after the other until none is left.
-fn look_at_some(
+fn look_at_some<T>(
     models: &Models,
     rows: &[Row],
-    folder: &Path,
-    thumbnails: bool,
+    see: &impl Fn(&mut Recogniser, &Row) -> Result<T, ModelError>,
     next: &AtomicUsize,
     progress: &ProgressBar,
-) -> Result<Vec<(usize, Outcome)>, ModelError> {
+) -> Result<Vec<(usize, T)>, ModelError> {
     let mut recogniser = Recogniser::new(models, Options::default())?;
     let mut some = Vec::new();
     loop {
@@ -263,10 +322,13 @@ fn look_at_some(
         let Some(row) = rows.get(at) else {
             return Ok(some);
         };
-        some.push((at, look(&mut recogniser, row, folder, thumbnails)?));
+        some.push((at, see(&mut recogniser, row)?));
         progress.inc(1);
     }
 }
+
+/// What became of one row: judged, or a sentence about its picture.
+type Outcome = Result<Looked, String>;
 
 fn report(
     args: &EvalArgs,
@@ -285,11 +347,7 @@ fn report(
                 misread.extend(plates.filter_map(|(plate, small)| Misread::new(row, plate, small)));
                 judged.push((row, looked.judged));
             }
-            Err(error) => unusable.push(Unusable {
-                line: row.line,
-                path: row.path.clone(),
-                error,
-            }),
+            Err(error) => unusable.push(Unusable::new(row, error)),
         }
     }
     let sure = |m: &Misread| m.confidence.unwrap_or_default();
@@ -300,36 +358,55 @@ fn report(
         models: Model::all(models),
         labels: file.display().to_string(),
         folder: folder.display().to_string(),
-        filters: filters(args).iter().map(ToString::to_string).collect(),
+        filters: args
+            .pictures
+            .filters()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         rows: judged.len(),
         without_number: labels.without_number,
-        measured: measure::measure(&pairs, &args.by),
+        measured: measure::measure(&pairs, &args.pictures.by),
         faults: labels.faults,
         unusable,
         misread,
     }
 }
 
-fn write(args: &EvalArgs, report: &Report) -> Result<(), EvalError> {
-    let to_file = |path: &Path, bytes: &[u8]| {
-        std::fs::write(path, bytes).map_err(|source| EvalError::Write {
-            path: path.to_owned(),
-            source,
-        })
+fn to_file(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
+    std::fs::write(path, bytes).map_err(|source| EvalError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes a report as JSON; whether that was the answer, on standard output.
+fn write_json(
+    out: &mut impl Write,
+    path: Option<&Path>,
+    report: &impl Serialize,
+) -> Result<bool, EvalError> {
+    let Some(path) = path else {
+        return Ok(false);
     };
+    let mut json = serde_json::to_vec_pretty(report).map_err(io::Error::from)?;
+    json.push(b'\n');
+    if path.as_os_str() == "-" {
+        out.write_all(&json)?;
+        out.flush()?;
+        return Ok(true);
+    }
+    to_file(path, &json)?;
+    Ok(false)
+}
+
+fn write(args: &EvalArgs, report: &Report) -> Result<(), EvalError> {
     if let Some(path) = &args.html {
         to_file(path, html::page(report).as_bytes())?;
     }
     let mut out = io::stdout().lock();
-    if let Some(path) = &args.json {
-        let mut json = serde_json::to_vec_pretty(report).map_err(io::Error::from)?;
-        json.push(b'\n');
-        if path.as_os_str() == "-" {
-            out.write_all(&json)?;
-            out.flush()?;
-            return Ok(());
-        }
-        to_file(path, &json)?;
+    if write_json(&mut out, args.json.as_deref(), report)? {
+        return Ok(());
     }
     writeln!(
         out,

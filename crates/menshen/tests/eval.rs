@@ -204,3 +204,160 @@ fn wrong_usage_says_what_to_do() {
         assert!(said.contains(word), "{word} is missing in:\n{said}");
     }
 }
+
+/// Every rate of every method, with its name.
+fn rates(methods: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    let roles = ["residents", "strangers", "neighbours", "runner-ups"];
+    methods.as_array().unwrap().iter().flat_map(move |method| {
+        let name = method["method"].as_str().unwrap();
+        roles.map(|role| (name, role, &method[role]))
+    })
+}
+
+#[test]
+fn the_decision_is_measured_beside_others_and_a_second_run_reads_no_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (kept, page, plot) = (file("seen.jsonl"), file("d.html"), file("d.svg"));
+    let labels = samples().join("labels.csv");
+    let first = json(
+        0,
+        &[
+            "decision",
+            "--labels",
+            labels.to_str().unwrap(),
+            "--matrices",
+            &kept,
+            "--registers",
+            "4",
+            "--size",
+            "40",
+            "--by",
+            "light",
+            "--html",
+            &page,
+            "--svg",
+            &plot,
+        ],
+    );
+    let shown = count(&first["plates"]["shown"]);
+    assert!(shown > 30, "{shown}");
+    let registers = &first["registers"];
+    assert_eq!(
+        (count(&registers["count"]), count(&registers["size"])),
+        (4, 40)
+    );
+    assert!(
+        count(&registers["invented"]) > 0,
+        "the samples have too few numbers"
+    );
+    let methods = &first["methods"];
+    assert_eq!(rates(methods).count(), 5 * 4);
+    for (name, role, rate) in rates(methods) {
+        let parts = ["own", "another", "asked", "refused"].map(|part| count(&rate[part]));
+        assert_eq!(
+            parts.iter().sum::<u64>(),
+            count(&rate["of"]),
+            "{name} {role}"
+        );
+        for split in first["splits"].as_array().unwrap() {
+            let of = |group: &Value| {
+                let mut all = rates(&group["methods"]);
+                let same = all.find(|(n, r, _)| (*n, *r) == (name, role)).unwrap();
+                count(&same.2["of"])
+            };
+            let groups = split["groups"].as_array().unwrap();
+            assert_eq!(
+                groups.iter().map(of).sum::<u64>(),
+                count(&rate["of"]),
+                "{}",
+                split["by"]
+            );
+        }
+    }
+    let splits = first["splits"].as_array().unwrap();
+    let names: Vec<&str> = splits.iter().map(|s| s["by"].as_str().unwrap()).collect();
+    assert_eq!(names, ["kind", "light", "light"], "ours and the column");
+    let residents: Vec<u64> = first["curve"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| count(&point["residents"]["own"]))
+        .collect();
+    assert!(residents.is_sorted_by(|a, b| a >= b), "{residents:?}");
+    assert!(residents[0] > 0);
+    assert_eq!(
+        std::fs::read_to_string(page)
+            .unwrap()
+            .matches("<svg")
+            .count(),
+        1
+    );
+    assert!(std::fs::read_to_string(plot).unwrap().starts_with("<svg"));
+    // The pictures are not there, and are not missed.
+    let args = [
+        "decision",
+        "--labels",
+        labels.to_str().unwrap(),
+        "--matrices",
+        &kept,
+        "--registers",
+        "4",
+        "--size",
+        "40",
+        "--by",
+        "light",
+        folder.path().to_str().unwrap(),
+    ];
+    let mut second = json(0, &args);
+    second["folder"] = first["folder"].clone();
+    assert_eq!(second, first);
+    // What was kept of other rows is not taken for these.
+    let said = eval(&[
+        "decision",
+        "--labels",
+        labels.to_str().unwrap(),
+        "--matrices",
+        &kept,
+    ]);
+    assert_eq!(said.status.code(), Some(2));
+    assert!(
+        text(&said.stderr).contains("remove it"),
+        "{}",
+        text(&said.stderr)
+    );
+}
+
+#[test]
+fn a_list_is_the_register_if_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("cars.csv");
+    let row = rows("-cut-").remove(0);
+    let plate = row.split(',').nth(1).unwrap();
+    std::fs::write(&list, format!("plate\n{plate}\n琼Z00000\n")).unwrap();
+    let (samples, list) = (samples(), list.to_str().unwrap().to_owned());
+    let args = [
+        "decision",
+        samples.to_str().unwrap(),
+        "--where",
+        "cut=yes",
+        "--registry",
+        &list,
+    ];
+    let told = json(0, &args);
+    assert_eq!(count(&told["registers"]["size"]), 2);
+    assert_eq!(count(&told["registers"]["count"]), 1);
+    let exact = &told["methods"][1];
+    let shown = count(&told["plates"]["shown"]);
+    let residents = count(&exact["residents"]["of"]);
+    assert!(residents >= 1 && residents < shown, "{residents}");
+    assert_eq!(residents + count(&exact["strangers"]["of"]), shown);
+    std::fs::write(&list, "plate\nnothing\n").unwrap();
+    let said = eval(&args);
+    assert_eq!(said.status.code(), Some(2));
+    assert!(
+        text(&said.stderr).contains("cars.csv"),
+        "{}",
+        text(&said.stderr)
+    );
+}

@@ -53,12 +53,11 @@ pub struct Margins {
 }
 
 impl Default for Margins {
-    /// Chosen with `examples/margins.rs` on 3,515 cuts of the training pictures, one reading a
-    /// plate, with the reader calibrated (`models/plate_reader.md`): 99 % of the readable
+    /// Chosen on 3,515 cuts of the training pictures, one reading a plate, with the reader calibrated (`models/plate_reader.md`): 99 % of the readable
     /// residents are admitted, no stranger is in 4,434 tries, and none would be if the register
     /// held the very number that the reader confuses theirs with (with 2 nats that happens
     /// twice). The reader has seen most of these pictures while it learnt, so other pictures will
-    /// do worse: calibrate on a site's own. They are the margins of the uncalibrated reader (2.5,
+    /// do worse (`menshen eval decision` measures it; `docs/bars.md`): calibrate on a site's own. They are the margins of the uncalibrated reader (2.5,
     /// 2.5, 3) divided by its temperature, 0.689: the same decisions in other units.
     fn default() -> Self {
         Self {
@@ -90,6 +89,54 @@ impl Margins {
             .map(|(name, &n)| (name.clone(), Value::from(n)));
         let margins: Self = serde_json::from_value(Value::Object(fields.collect())).ok()?;
         (margins.by_name() == *names).then_some(margins)
+    }
+}
+
+/// How well a sighting is explained: by the best registered plate, by the second, and by the best
+/// plate that is not registered. None where there is no such plate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scores {
+    /// The best registered plate's.
+    pub registered: Option<Score>,
+    /// The second registered plate's.
+    pub runner_up: Option<Score>,
+    /// The best stranger's.
+    pub stranger: Option<Score>,
+}
+
+/// Which hypothesis wins by the margins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Explained {
+    /// The best registered plate.
+    Registered,
+    /// The best stranger.
+    Stranger,
+    /// None clearly.
+    Unclear,
+}
+
+impl Margins {
+    /// Which hypothesis wins. This is all of a decision that the margins have a part in, so that
+    /// many margins can be tried on one sighting.
+    pub fn explain(&self, scores: Scores) -> Explained {
+        let wins = |a: Score, b: Option<Score>, margin: Score| {
+            a >= self.least_score && b.is_none_or(|b| a.0.saturating_sub(b.0) >= margin.0)
+        };
+        let Some(stranger) = scores.stranger else {
+            // Without a stranger to compare with nothing was shown, so nothing is won.
+            return Explained::Unclear;
+        };
+        let registered = scores.registered.is_some_and(|r| {
+            wins(r, Some(stranger), self.over_stranger)
+                && wins(r, scores.runner_up, self.over_runner_up)
+        });
+        if registered {
+            Explained::Registered
+        } else if wins(stranger, scores.registered, self.over_registered) {
+            Explained::Stranger
+        } else {
+            Explained::Unclear
+        }
     }
 }
 
@@ -155,22 +202,10 @@ fn decide_sighting(input: &PolicyInput<'_>, sighting: &Sighting) -> Option<Verdi
         plate: ranked.vehicle.plate.clone(),
         score: ranked.score,
     };
-    let wins = |a: Score, b: Option<Score>, margin: Score| {
-        a >= margins.least_score && b.is_none_or(|b| a.0.saturating_sub(b.0) >= margin.0)
-    };
-    // Without a stranger to compare with nothing was shown, so nothing is won.
-    let winner = registered.filter(|r| {
-        stranger
-            .as_ref()
-            .is_some_and(|s| wins(r.score, Some(s.score), margins.over_stranger))
-            && wins(r.score, runner_up.map(|r| r.score), margins.over_runner_up)
-    });
-    let clear_stranger = stranger.as_ref().filter(|s| {
-        wins(
-            s.score,
-            registered.map(|r| r.score),
-            margins.over_registered,
-        )
+    let explained = margins.explain(Scores {
+        registered: registered.map(|r| r.score),
+        runner_up: runner_up.map(|r| r.score),
+        stranger: stranger.as_ref().map(|s| s.score),
     });
 
     let verdict = |reason: Reason, plate: Option<&PlateNumber>| {
@@ -188,7 +223,7 @@ fn decide_sighting(input: &PolicyInput<'_>, sighting: &Sighting) -> Option<Verdi
         Verdict::new(reason, plate.cloned(), evidence)
     };
 
-    if let Some(winner) = winner {
+    if let (Explained::Registered, Some(winner)) = (explained, registered) {
         let reason = match (winner.vehicle.valid_until, input.today) {
             (Some(_), None) => or_exit(input, Reason::ClockUntrusted),
             (Some(last), Some(today)) if today > last => or_exit(input, Reason::Expired),
@@ -196,7 +231,7 @@ fn decide_sighting(input: &PolicyInput<'_>, sighting: &Sighting) -> Option<Verdi
         };
         return Some(verdict(reason, Some(&winner.vehicle.plate)));
     }
-    if let Some(stranger) = clear_stranger {
+    if let (Explained::Stranger, Some(stranger)) = (explained, &stranger) {
         let unknown = match input.registry {
             Some(_) => Reason::NotRegistered,
             None => Reason::RegistryUnavailable,

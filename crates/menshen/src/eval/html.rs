@@ -7,7 +7,8 @@ use std::fmt::{self, Display, Write};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::report::{Fault, Misread, Report, Table, tables};
+use super::labels::RowFault;
+use super::report::{Fault, Misread, Report, Table, Unusable, tables};
 use super::statistics::{Bin, Reliability};
 
 /// Misread plates that are shown; a page with more of them is no use to anybody.
@@ -44,7 +45,7 @@ for (const table of document.querySelectorAll('table.sortable')) {
 }";
 
 /// A text that is shown as it is, whatever stands in it.
-struct Escaped<'a>(&'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,13 +72,7 @@ pub(super) fn page(report: &Report) -> String {
 }
 
 fn write_page(out: &mut String, report: &Report) -> fmt::Result {
-    writeln!(
-        out,
-        "<!doctype html>\n<html lang=\"zh-CN\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <title>Menshen 门神: eval 评测</title><style>{STYLE}</style></head><body>\n\
-         <h1>What the recogniser can do 识别评测</h1>"
-    )?;
+    head(out, "eval 评测", "What the recogniser can do 识别评测")?;
     let mut about =
         |what: &str, value: &str| writeln!(out, "<p class=\"note\">{what}: {}</p>", Escaped(value));
     about("Labels 标注", &report.labels)?;
@@ -96,7 +91,7 @@ fn write_page(out: &mut String, report: &Report) -> fmt::Result {
         out,
         "<p class=\"note\">In brackets Wilson's 95 % interval. 括号内为 Wilson 95 % 置信区间。</p>"
     )?;
-    faults(out, report)?;
+    left_out(out, &report.faults, &report.unusable)?;
     for one in tables(report) {
         table(out, &one)?;
     }
@@ -119,15 +114,31 @@ fn write_page(out: &mut String, report: &Report) -> fmt::Result {
     writeln!(out, "<script>{SCRIPT}</script>\n</body></html>")
 }
 
-fn faults(out: &mut String, report: &Report) -> fmt::Result {
-    if report.faults.is_empty() && report.unusable.is_empty() {
+/// The beginning of a page, up to its heading.
+pub(super) fn head(out: &mut String, title: &str, heading: &str) -> fmt::Result {
+    writeln!(
+        out,
+        "<!doctype html>\n<html lang=\"zh-CN\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Menshen 门神: {title}</title><style>{STYLE}</style></head><body>\n\
+         <h1>{heading}</h1>"
+    )
+}
+
+/// What was left out, if anything was.
+pub(super) fn left_out(
+    out: &mut String,
+    faults: &[RowFault],
+    unusable: &[Unusable],
+) -> fmt::Result {
+    if faults.is_empty() && unusable.is_empty() {
         return Ok(());
     }
     writeln!(out, "<h2>Not measured 未评测</h2><ul>")?;
-    for fault in &report.faults {
+    for fault in faults {
         writeln!(out, "<li>{}</li>", Escaped(&fault.to_string()))?;
     }
-    for picture in &report.unusable {
+    for picture in unusable {
         writeln!(
             out,
             "<li>line {}: {}: {}</li>",
@@ -139,7 +150,8 @@ fn faults(out: &mut String, report: &Report) -> fmt::Result {
     writeln!(out, "</ul>")
 }
 
-fn table(out: &mut String, table: &Table) -> fmt::Result {
+/// A table with its title and notes.
+pub(super) fn table(out: &mut String, table: &Table) -> fmt::Result {
     writeln!(
         out,
         "<h2>{}</h2>\n<table><thead><tr>",

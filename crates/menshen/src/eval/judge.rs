@@ -265,7 +265,7 @@ fn mean_width(quad: &Quad) -> f32 {
 
 /// For each label the answer that is about it: the one with its number, else the one at its
 /// place. Where no place is known, one label and one answer that remain belong together.
-fn pairs(labels: &[LabelledPlate], answers: &[Answer]) -> Vec<Option<usize>> {
+pub(super) fn pairs(labels: &[LabelledPlate], answers: &[Answer]) -> Vec<Option<usize>> {
     let near = |label: &LabelledPlate, answer: &Answer| {
         label.quad.map_or(0.0, |quad| overlap(&quad, &answer.quad))
     };

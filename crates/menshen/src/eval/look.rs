@@ -72,7 +72,7 @@ fn see(recogniser: &mut Recogniser, row: &Row, frame: &Frame) -> Result<Seen, Mo
 }
 
 /// The reader alone: by the labelled corners, or of a picture that is the plate.
-fn read_alone(
+pub(super) fn read_alone(
     recogniser: &mut Recogniser,
     plate: &LabelledPlate,
     cut: bool,
@@ -88,7 +88,7 @@ fn read_alone(
     }
 }
 
-fn answer(recogniser: &Recogniser, reading: &Reading) -> Answer {
+pub(super) fn answer(recogniser: &Recogniser, reading: &Reading) -> Answer {
     let alphabet = recogniser.models().alphabet();
     let number = best_text(reading, alphabet);
     let (text, confidence) = unconstrained_text(reading, alphabet);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vision::models::Models;
 
 use super::judge::JudgedPlate;
@@ -44,7 +44,7 @@ pub(super) struct Report {
 }
 
 /// One network.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Model {
     /// Its name.
     pub(super) name: String,
@@ -70,7 +70,7 @@ impl Model {
 }
 
 /// A picture that could not be used.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Unusable {
     /// The line of the label file.
     pub(super) line: u64,
@@ -78,6 +78,17 @@ pub(super) struct Unusable {
     pub(super) path: String,
     /// Why, and what to do about it.
     pub(super) error: String,
+}
+
+impl Unusable {
+    /// The picture of a row, and a sentence about it.
+    pub(super) fn new(row: &Row, error: String) -> Self {
+        Self {
+            line: row.line,
+            path: row.path.clone(),
+            error,
+        }
+    }
 }
 
 /// What went wrong with a plate.

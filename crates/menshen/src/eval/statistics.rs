@@ -49,18 +49,21 @@ impl Share {
 
     /// Wilson's 95 % interval, 0 to 1; nothing if nothing was tried.
     pub(super) fn interval(self) -> Option<(f64, f64)> {
-        // The normal distribution's 97.5 % point.
-        const Z: f64 = 1.959_963_984_540_054;
-        let p = self.value()?;
-        let n = self.of as f64;
-        let d = 1.0 + Z * Z / n;
-        let centre = p + Z * Z / (2.0 * n);
-        let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-        Some((
-            ((centre - half) / d).max(0.0),
-            ((centre + half) / d).min(1.0),
-        ))
+        Some(wilson(self.value()?, self.of as f64))
     }
+}
+
+/// Wilson's 95 % interval, 0 to 1, for a share `p` of `n` independent tries, `n` above 0.
+pub(super) fn wilson(p: f64, n: f64) -> (f64, f64) {
+    // The normal distribution's 97.5 % point.
+    const Z: f64 = 1.959_963_984_540_054;
+    let d = 1.0 + Z * Z / n;
+    let centre = p + Z * Z / (2.0 * n);
+    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    (
+        ((centre - half) / d).max(0.0),
+        ((centre + half) / d).min(1.0),
+    )
 }
 
 impl FromIterator<bool> for Share {
