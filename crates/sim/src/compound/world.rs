@@ -14,7 +14,7 @@ use super::books::{Books, Sabotage};
 use super::daemon::Input;
 use super::report::Report;
 use super::sensor::Ailment;
-use super::site::{Site, Surroundings};
+use super::site::{LATELY, Site, Surroundings};
 use super::traffic::Town;
 use super::watch::Violation;
 use gate::barrier::managed::Output;
@@ -573,9 +573,10 @@ impl World {
         }
         for site in &mut self.sites {
             site.traffic.disturb();
-            // Their records may have died with the daemon.
+            // Their passages may have gone on until now, and their records died with the daemon:
+            // the small journal here may have let go of the verdict that would tell of them.
             let now = self.now;
-            site.departed.retain(|car| now > car.at + 75_000);
+            site.departed.retain(|car| now > car.at + LATELY);
         }
     }
 

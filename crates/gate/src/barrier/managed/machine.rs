@@ -496,7 +496,7 @@ impl ManagedBarrier {
                 self.latch(now, Fault::MovedUnbidden, out);
             }
             Line::SafetyLoop | Line::LightBeam => {
-                self.presences.changed(now, &line, active);
+                self.presences.changed(now, &line, active, at);
                 self.watch_passing(now, out);
             }
             _ => {}

@@ -50,8 +50,9 @@ impl Presence {
         self.level = Some(active);
         self.clear_since = (!active).then_some(now);
         if testing {
-            self.reacted |= active;
-        } else if active {
+            return;
+        }
+        if active {
             self.seen_active = true;
         } else {
             self.proven |= self.seen_active;
@@ -104,10 +105,14 @@ impl Presences {
         self.inputs.iter().any(|input| input.line == *line)
     }
 
-    pub(super) fn changed(&mut self, now: Monotonic, line: &Line, active: bool) {
+    /// A change that was seen `at` this time and is heard of now.
+    pub(super) fn changed(&mut self, now: Monotonic, line: &Line, active: bool, at: Monotonic) {
         let testing = self.test != Test::Idle;
+        // What was there before the test is no answer to it.
+        let answers = matches!(self.test, Test::Applied { since } if at >= since);
         for input in self.inputs.iter_mut().filter(|input| input.line == *line) {
             input.changed(now, active, testing);
+            input.reacted |= active && answers;
         }
     }
 
@@ -180,8 +185,8 @@ impl Presences {
         guard!(SelfTest => self.test == Test::Idle && self.inputs.iter().all(|input| input.tested))
     }
 
-    /// Begins a test where one is `due`, and sees the one through that is going on. Its time is
-    /// over only when somebody `looks`: an answer may be heard of late.
+    /// Begins a test where one is `due`, and sees the one through that is going on. It begins, and
+    /// its time is over, only when somebody `looks`: what was seen may be heard of late.
     pub(super) fn test(
         &mut self,
         now: Monotonic,
@@ -193,7 +198,7 @@ impl Presences {
         match self.test {
             Test::Idle => {
                 let untested = self.inputs.iter().any(|input| !input.tested);
-                if !due || !untested || self.occupied() || !self.healthy() {
+                if !due || !looks || !untested || self.occupied() || !self.healthy() {
                     return TestStep::Nothing;
                 }
                 for input in &mut self.inputs {

@@ -392,6 +392,26 @@ fn a_sensor_that_does_not_react_to_its_test_keeps_the_boom_up_until_cleared() {
 }
 
 #[test]
+fn what_was_there_before_the_test_is_no_answer_to_it() {
+    let mut world = World::ready();
+    let line = Line::LightBeam;
+    world.stuck.insert(line.clone());
+    world.ask(Origin::Automatic);
+    while !world.on.contains(&Output::Test) {
+        world.wait(10);
+    }
+    for (active, before) in [(true, 1000), (false, 900)] {
+        world.step(Input::LineChanged {
+            line: line.clone(),
+            active,
+            at: at(world.now - before),
+        });
+    }
+    world.wait(2000);
+    assert!(world.latched(&Fault::SelfTestFailed { line }));
+}
+
+#[test]
 fn a_faulty_presence_input_is_a_latched_fault_and_nothing_closes() {
     let mut world = World::ready();
     world.ask(Origin::Automatic);

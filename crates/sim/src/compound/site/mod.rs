@@ -133,7 +133,7 @@ const MISSING: u64 = 900;
 const HOLD_CAP: u64 = 60_000;
 /// How long a passage may go on after its vehicle has left: while the next one stands on the
 /// arrival loop that the first never seemed to leave.
-const LATELY: u64 = 300_000;
+pub(super) const LATELY: u64 = 300_000;
 
 fn managed_profile() -> ManagedProfile {
     ManagedProfile {
