@@ -192,11 +192,13 @@ impl Tracker {
                 let gone = now.since(track.last_seen);
                 let same_place = gone <= MOMENT && apart <= SAME_PLACE;
                 let near = track.may_be_at(&reading.quad, now);
-                let limit = match (same_place, near, self.likely(reading)) {
-                    (true, ..) => NEAR_LIMIT,
-                    (_, true, likely) if likely >= self.settings.least_confidence => NEAR_LIMIT,
-                    (_, true, _) => UNSURE_LIMIT,
-                    _ => FAR_LIMIT,
+                let sure = || self.likely(reading) >= self.settings.least_confidence;
+                let limit = if same_place || (near && sure()) {
+                    NEAR_LIMIT
+                } else if near {
+                    UNSURE_LIMIT
+                } else {
+                    FAR_LIMIT
                 };
                 let agreement = sighting.matrix.agreement(&reading.matrix);
                 if agreement > limit {
