@@ -815,7 +815,8 @@ impl Watch {
             }
             // So too of a chatter that begins again before the input was ever quiet.
             let cleared = !self.times.managed && self.cleared_at >= sensor.chatter_began;
-            let read = now > well.max(sensor.read_since) + 3000;
+            let begun = well.max(sensor.read_since);
+            let read = now > begun + 3000 && now <= sensor.read + 2 * TICK;
             let chatters = sensor.changes_before > 45 && read && !cleared;
             if chatters && !latched(&sensor.line, LineFault::Chatter) {
                 expected = Some("an input chatters");
