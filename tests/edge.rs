@@ -53,7 +53,7 @@ fn run() -> Result<bool, Failure> {
         // No beat that the daemon's own could fall in with.
         std::thread::sleep(Duration::from_millis(700 + trial as u64 * 37 % 100));
     }
-    let share = (gate.cpu_time()? - before).as_secs_f64() * 1e3 / (now() - began);
+    let share = gate.cpu_time()?.saturating_sub(before).as_secs_f64() * 1e3 / (now() - began);
     let spread = Spread::of(ms).ok_or("no trial")?;
     println!("BAR button to relay, {spread}");
     println!(

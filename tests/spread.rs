@@ -1,6 +1,6 @@
 //! How measured times are spread, for the benches.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Measured times in milliseconds, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,15 +21,16 @@ impl Spread {
     /// One line for every `width` milliseconds that has any, with a bar as long as their share.
     pub fn bars(&self, width: usize) -> String {
         let bucket = |t: f64| (t.max(0.0) / width as f64) as usize * width;
-        let buckets = (bucket(self.at(0.0))..=bucket(self.at(1.0))).step_by(width);
-        buckets
-            .map(|from| (from, self.0.iter().filter(|t| bucket(**t) == from).count()))
-            .filter(|(_, count)| *count > 0)
-            .map(|(from, count)| {
+        let mut bars = String::new();
+        for from in (bucket(self.at(0.0))..=bucket(self.at(1.0))).step_by(width) {
+            let count = self.0.iter().filter(|t| bucket(**t) == from).count();
+            if count > 0 {
                 let bar = "#".repeat((count * 60).div_ceil(self.0.len()));
-                format!("{from:4} to {:4} ms {count:5} {bar}\n", from + width)
-            })
-            .collect()
+                // A String takes everything.
+                let _ = writeln!(bars, "{from:4} to {:4} ms {count:5} {bar}", from + width);
+            }
+        }
+        bars
     }
 }
 

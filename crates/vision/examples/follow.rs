@@ -9,7 +9,7 @@
 //! three times with other frames, and every frame is searched and read with a lane's options. What a lane then makes of a vehicle is
 //! not played: the boom opens for residents and visitors who wait before it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -89,8 +89,8 @@ fn follow(
     let mut boom = Boom::new(Timing::default());
     let alphabet = recogniser.models().alphabet().clone();
     let mut tracker = Tracker::new(Settings::default(), alphabet.clone());
-    let mut seen = vec![Vec::new(); script.vehicles.len()];
-    let mut known = BTreeMap::new();
+    let mut begun = vec![Vec::new(); script.vehicles.len()];
+    let mut known = BTreeSet::new();
     let mut there = 0;
     let mut due = pause();
     while !street.finished() {
@@ -118,14 +118,16 @@ fn follow(
             .map_err(|_| "the painter gave no whole picture")?;
         let readings = recogniser.recognise(&frame)?.readings;
         for vehicle in tracker.observe(now, &readings) {
-            known.entry(vehicle.id).or_insert_with(|| {
-                let numbers = vehicle.sighting.matrix.valid_numbers(&alphabet).next();
-                let text =
-                    numbers.map(|best| format!("{} {:.2}", best.number, best.score.probability()));
-                let at = street.now().as_secs_f32();
-                seen[there].push(format!("{at:.1} s {}", text.unwrap_or_default()));
-            });
+            if !known.insert(vehicle.id) {
+                continue;
+            }
+            let mut numbers = vehicle.sighting.matrix.valid_numbers(&alphabet);
+            let text = numbers
+                .next()
+                .map(|best| format!("{} {:.2}", best.number, best.score.probability()));
+            let at = street.now().as_secs_f32();
+            begun[there].push(format!("{at:.1} s {}", text.unwrap_or_default()));
         }
     }
-    Ok(seen)
+    Ok(begun)
 }

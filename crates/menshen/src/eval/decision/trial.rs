@@ -178,13 +178,10 @@ impl<'a> Shown<'a> {
             best.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
         }
         let kept = self.best.iter().find(|c| !is_registered(&c.number));
-        let stranger = match kept {
-            Some(candidate) => Some(candidate.score),
-            None => {
-                let found = sighting.matrix.best_stranger(alphabet, is_registered);
-                found.map(|c| c.score)
-            }
-        };
+        let stranger = kept.map(|candidate| candidate.score).or_else(|| {
+            let found = sighting.matrix.best_stranger(alphabet, is_registered);
+            found.map(|c| c.score)
+        });
         let mut alike: Vec<Alike> = self
             .alike
             .iter()
@@ -406,9 +403,9 @@ mod tests {
                 prop_assert_eq!(tries[1], tries[2]);
                 prop_assert_eq!(tries[1], tries[3]);
                 prop_assert!(roles[1..].iter().all(|r| r.own == 0));
-                for role in 0..4 {
+                for (role, tries) in tries.iter().enumerate() {
                     let parts = odd.outcomes[place][role].tries() + even.outcomes[place][role].tries();
-                    prop_assert_eq!(tries[role], parts);
+                    prop_assert_eq!(*tries, parts);
                 }
             }
             for role in 0..4 {
