@@ -263,7 +263,8 @@ impl ManagedBarrier {
             } => self.hold(now, cause, origin, asked, out),
             Input::EndHold => self.end_hold(now, false, out),
             Input::InputsRead { silent } => {
-                self.presences.were_read(now, &silent);
+                let within = self.profile.freshness;
+                self.presences.were_read(now, within, &silent);
                 self.look(now, out);
             }
             Input::LineChanged { line, active, at } => {

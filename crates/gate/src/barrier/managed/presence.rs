@@ -128,10 +128,15 @@ impl Presences {
         }
     }
 
-    pub(super) fn were_read(&mut self, now: Monotonic, silent: &[Line]) {
+    /// Who came and left while an input was not read for longer than `within` was not seen: it has
+    /// been clear only since it is read again.
+    pub(super) fn were_read(&mut self, now: Monotonic, within: Duration, silent: &[Line]) {
         let read = |input: &&mut Presence| !silent.contains(&input.line);
         for input in self.inputs.iter_mut().filter(read) {
-            input.read = Some(now);
+            let before = input.read.replace(now);
+            if before.is_some_and(|at| now.since(at) > within) {
+                input.clear_since = input.clear_since.map(|_| now);
+            }
         }
     }
 

@@ -362,6 +362,22 @@ fn inputs_that_are_not_read_break_the_closing_off() {
 }
 
 #[test]
+fn the_clearance_begins_anew_after_a_time_in_which_nothing_was_read() {
+    let mut world = World::ready();
+    world.ask(Origin::Automatic);
+    world.wait(2000);
+    world.passes();
+    world.wait(200);
+    world.reads = false;
+    world.wait(600);
+    world.reads = true;
+    world.wait(1400);
+    assert_eq!(world.withheld(), Some(Withheld::Clearance));
+    world.wait(300);
+    assert!(world.on.contains(&Output::Close));
+}
+
+#[test]
 fn a_sensor_that_does_not_react_to_its_test_keeps_the_boom_up_until_cleared() {
     let mut world = World::ready();
     world.stuck.insert(Line::LightBeam);
