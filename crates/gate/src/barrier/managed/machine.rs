@@ -650,6 +650,8 @@ impl ManagedBarrier {
             };
             self.clear(|fault| !stays(fault), out);
             self.lasting = lasting;
+            // Whoever clears an overrun gives the motor free: a fire waits no longer than a request.
+            self.fire_rests_until = now;
         }
     }
 
