@@ -609,7 +609,13 @@ impl Watch {
         };
         let known = |since: u64| now > since.max(well) + NOTICED;
         self.watch_stop(now, stop, stop_since.max(well), fire, report);
-        self.fire_at = (fire && self.stop_seen.is_none()).then(|| fire_since.max(well));
+        // Nothing may move while STOP is not known, not even for a fire.
+        let unread = |s: &Sensor| s.line == Line::Stop && now > s.read + 2 * TICK;
+        let stop_unread = sensors.iter().any(unread);
+        let stop_read = sensors.iter().find(|s| s.line == Line::Stop);
+        let stop_known = stop_read.map_or(well, |s| s.read_since.max(well));
+        self.fire_at =
+            (fire && !stop_unread && self.stop_seen.is_none()).then(|| fire_since.max(stop_known));
         if self.on(Output::Close) {
             for sensor in sensors.iter().filter(|sensor| sensor.is_presence()) {
                 let seen = sensor.read == now && sensor.active && known(sensor.since);
@@ -631,9 +637,7 @@ impl Watch {
             self.uncertain = true;
         }
         self.watch_passing(now, facts);
-        // Already up, or nothing may move because STOP is not known.
-        let unread = |s: &Sensor| s.line == Line::Stop && now > s.read + 2 * TICK;
-        if Self::fact(sensors, &Line::OpenedLimit).0 || sensors.iter().any(unread) {
+        if Self::fact(sensors, &Line::OpenedLimit).0 || stop_unread {
             self.reopen_by = None;
         }
         if self.reopen_by.is_some_and(|by| now > by) {
