@@ -342,6 +342,8 @@ impl Barrier {
 
     fn latch(&mut self, fault: Fault, out: &mut Actions) {
         if !self.faults.contains(&fault) {
+            // Whoever holds the button now did not know of it.
+            self.pressed = None;
             self.faults.push(fault.clone());
             out.push(Action::Report(BarrierEvent::FaultLatched { fault }));
         }

@@ -157,6 +157,8 @@ pub(super) struct Watch {
     button_since: Option<u64>,
     /// How long the button was held last, and when that ended.
     last_hold: (u64, u64),
+    /// When a person last cleared that the relay was not released.
+    release_cleared: Option<u64>,
     pub(super) violation: Option<Violation>,
     trail: VecDeque<(u64, Mark)>,
     now: u64,
@@ -211,6 +213,7 @@ impl Watch {
             missing_fault: None,
             button_since: None,
             last_hold: (0, 0),
+            release_cleared: None,
             violation: None,
             trail: VecDeque::with_capacity(TRAIL),
             now: 0,
@@ -447,6 +450,9 @@ impl Watch {
                 self.hold_until = self.hold_until.filter(|_| !fault.blocks());
             }
             BarrierEvent::FaultCleared { fault } => {
+                if *fault == Fault::RelayNotReleased {
+                    self.release_cleared = Some(now);
+                }
                 // A daemon that hung hears late of a press that is over.
                 let (length, ended) = self.last_hold;
                 let late = if now < ended + 3000 { length } else { 0 };
@@ -770,7 +776,8 @@ impl Watch {
         let in_touch = facts.in_touch_since.is_some_and(|at| at <= pin.since);
         let late = now > pin.since + self.times.not_released + NOTICED;
         let latched = facts.faults.contains(&Fault::RelayNotReleased);
-        if !self.times.managed && pin.on && in_touch && late && !latched {
+        let cleared = self.release_cleared.is_some_and(|at| at > pin.since);
+        if !self.times.managed && pin.on && in_touch && late && !latched && !cleared {
             self.broken(12, "a pulse was not released, and no fault is latched");
         }
     }

@@ -556,6 +556,8 @@ impl ManagedBarrier {
 
     fn note(&mut self, fault: Fault, out: &mut Actions) {
         if !self.faults.contains(&fault) {
+            // Whoever holds the button now did not know of it.
+            self.pressed = None;
             self.faults.push(fault.clone());
             report(out, BarrierEvent::FaultLatched { fault });
         }
@@ -650,8 +652,6 @@ impl ManagedBarrier {
             };
             self.clear(|fault| !stays(fault), out);
             self.lasting = lasting;
-            // Whoever clears an overrun gives the motor free: a fire waits no longer than a request.
-            self.fire_rests_until = now;
         }
     }
 
