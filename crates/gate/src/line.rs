@@ -400,6 +400,16 @@ mod tests {
     }
 
     #[test]
+    fn a_contact_that_is_read_often_and_does_not_change_counts() {
+        let mut line = Debouncer::new(RULE);
+        let mut notices = Vec::new();
+        for n in 0..2000 {
+            notices.extend(line.step(at(n), Some(true)));
+        }
+        assert_eq!(notices, [LineNotice::Level(true)]);
+    }
+
+    #[test]
     fn after_forgetting_the_level_must_last_anew() {
         let mut line = Debouncer::new(RULE);
         line.step(at(0), Some(true));

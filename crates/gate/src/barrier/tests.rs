@@ -953,7 +953,7 @@ fn a_car_that_the_guard_keeps_waiting_too_long_is_refused() {
     let patience = 4 * (500 + 600 + 2000) + 500;
     while world.now < patience {
         assert_eq!(world.reason_of(&car), None, "at {} ms", world.now);
-        if world.now % 800 == 0 {
+        if world.now.is_multiple_of(800) {
             world.ask(Origin::Guard);
         }
         world.wait(10);
@@ -970,12 +970,20 @@ fn after_the_shutdown_every_request_is_refused() {
     assert_eq!(world.reason_of(&late), Some(Refusal::ShuttingDown));
 }
 
+/// A key, its least and its most in milliseconds, and its place.
+type Bounds = (
+    &'static str,
+    u64,
+    u64,
+    fn(&mut PulseProfile) -> &mut Duration,
+);
+
 #[test]
 fn times_out_of_their_bounds_are_refused_by_their_key() {
     let profile = PulseProfile::default();
     let ms = Duration::from_millis;
     assert!(profile.check().is_ok());
-    let set: [(&str, u64, u64, fn(&mut PulseProfile) -> &mut Duration); 6] = [
+    let set: [Bounds; 6] = [
         ("pulse", 200, 1000, |p| &mut p.pulse),
         ("repeat_gap", 300, 60_000, |p| &mut p.repeat_gap),
         ("fire_repeat", 1000, 60_000, |p| &mut p.fire_repeat),

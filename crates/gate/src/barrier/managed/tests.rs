@@ -1003,7 +1003,7 @@ fn a_car_that_the_guard_keeps_waiting_too_long_is_refused() {
     let patience = world.now + 4 * (8000 + 1500) + 500;
     while world.now < patience {
         assert_eq!(world.refusal(&car), None, "at {} ms", world.now);
-        if world.now % 5000 == 0 {
+        if world.now.is_multiple_of(5000) {
             world.ask(Origin::Guard);
         }
         world.wait(50);
@@ -1319,15 +1319,18 @@ fn a_shutdown_releases_every_output_and_refuses_whoever_waits() {
     )));
 }
 
+/// A key, its least and its most in milliseconds, and its place.
+type Bounds = (
+    &'static str,
+    u64,
+    u64,
+    fn(&mut ManagedProfile) -> &mut std::time::Duration,
+);
+
 #[test]
 fn times_out_of_their_bounds_are_refused_by_their_key() {
     let ms = std::time::Duration::from_millis;
-    let set: [(
-        &str,
-        u64,
-        u64,
-        fn(&mut ManagedProfile) -> &mut std::time::Duration,
-    ); 7] = [
+    let set: [Bounds; 7] = [
         ("dead_time", 300, 5000, |p| &mut p.dead_time),
         ("clearance", 1000, 60_000, |p| &mut p.clearance),
         ("freshness", 100, 2000, |p| &mut p.freshness),
