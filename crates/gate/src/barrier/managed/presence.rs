@@ -190,7 +190,7 @@ impl Presences {
         guard!(SelfTest => self.test == Test::Idle && self.inputs.iter().all(|input| input.tested))
     }
 
-    /// Begins a test where one is `due`, and sees the one through that is going on. It begins, and
+    /// Begins a test where one is `due` (never while an input is faulty), and sees the one through that is going on. It begins, and
     /// its time is over, only when somebody `looks`: what was seen may be heard of late.
     pub(super) fn test(
         &mut self,
@@ -205,7 +205,7 @@ impl Presences {
         match self.test {
             Test::Idle => {
                 let untested = self.inputs.iter().any(|input| !input.tested);
-                if !due || !looks || !untested || self.occupied() || !self.healthy() {
+                if !due || !looks || !untested || self.occupied() {
                     return TestStep::Nothing;
                 }
                 for input in &mut self.inputs {
