@@ -1,0 +1,1355 @@
+//! The conversation with the person at the gate, without a clock and without I/O.
+//!
+//! [`Session::step`] takes the time and what happened (a typed line, an input's level, what
+//! became of a pulse, what a camera shows) and gives what to do: say, ask, order, write down.
+//!
+//! ```text
+//! name ─► nobody below? ─► item ─► item ─► ... ─► over: everything released
+//!
+//! input:  at rest? ─► make it active ─► let it go ─► finding
+//! output: release ─► does it stand still? ─► may it move? ─► pulse ─► did it move? ─► finding
+//! camera: watch ─► is that right? ─► finding
+//! ```
+//!
+//! Invariants, checked on random conversations:
+//! - An output is energised only in the step that takes the person's yes to the question for
+//!   that very movement, once for each yes. A yes that was typed before the question could be
+//!   read is none.
+//! - A close relay is energised only while a safety input of its barrier is at rest that was
+//!   seen to become active and to rest again in this session.
+//! - However it ends, the last thing ordered is the release of everything.
+
+use std::time::Duration;
+
+use domain::Words;
+use gate::Monotonic;
+use gate::barrier::managed::Output;
+use gate::barrier::{BarrierEvent, Fault, Refusal};
+use gate::driver::Observation;
+use gate::line::{LineFault, LineNotice};
+
+use super::answer::Answer;
+use super::finding::{Finding, Outcome};
+use super::plan::{Item, Plan};
+use super::texts;
+
+/// A yes to a movement that comes sooner than this after its question was typed before it.
+const READING: Duration = Duration::from_millis(300);
+/// How long a relay guard may take to open its port.
+const PORT_WITHIN: Duration = Duration::from_secs(5);
+/// How long after "done" an input may take to be seen; above the longest debounce of 1 s.
+const SEEN_WITHIN: Duration = Duration::from_millis(1500);
+/// How long a release may take to be confirmed.
+const RELEASED_WITHIN: Duration = Duration::from_millis(1500);
+/// How long a pulse may take from its order to its confirmed end: pulse, margin and dead time
+/// at their longest are 11 s.
+const PULSE_WITHIN: Duration = Duration::from_secs(12);
+/// When a person who waits for an input is told what to look at.
+const REMIND_AFTER: Duration = Duration::from_mins(1);
+/// How long a camera is waited for before the person is asked about it all the same.
+const PICTURES_WITHIN: Duration = Duration::from_secs(10);
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// The session begins.
+    Begin,
+    /// Nothing but time.
+    Tick,
+    /// The person typed a line.
+    Said(String),
+    /// Something was seen of a barrier.
+    Observed {
+        /// The barrier, as an index into the plan's.
+        barrier: usize,
+        /// What.
+        what: Observation,
+    },
+    /// How the camera that is looked at does.
+    Looked(Look),
+    /// Ctrl-C, the end of the terminal, or a failure of the program's own.
+    Stop,
+}
+
+/// What a camera has shown so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Look {
+    /// Pictures that arrived.
+    pub(crate) frames: u64,
+    /// Width and height of the latest, in pixels.
+    pub(crate) size: Option<(u32, u32)>,
+    /// Pictures a second, in tenths.
+    pub(crate) tenths_a_second: u64,
+    /// Plates that were read, each once.
+    pub(crate) plates: Vec<String>,
+    /// Why there is no picture, in the camera's words.
+    pub(crate) trouble: Option<String>,
+}
+
+/// What the person is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Who is there.
+    Name,
+    /// Whether nobody stands below the booms.
+    NobodyBelow,
+    /// Whether the input is at rest.
+    AtRest,
+    /// To make the input active.
+    Activate,
+    /// To let it rest.
+    LetGo,
+    /// Whether the boom stands still with its relay released.
+    StandsStill,
+    /// Whether the boom may move now.
+    MayMove {
+        /// Which barrier.
+        barrier: usize,
+        /// By which output.
+        output: Output,
+    },
+    /// Whether it moved.
+    Moved,
+    /// Whether the camera shows what it should.
+    Picture,
+    /// Something is wrong: again, or on.
+    Further,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Say this.
+    Say(Words),
+    /// Ask this.
+    Ask(Question, Words),
+    /// Order the release of a barrier's relays and have it confirmed.
+    Release {
+        /// Which barrier.
+        barrier: usize,
+    },
+    /// Ask the barrier for one pulse.
+    Energise {
+        /// Which barrier.
+        barrier: usize,
+        /// Which output.
+        output: Output,
+        /// The cause's id.
+        cause: String,
+    },
+    /// Watch the camera of a lane.
+    Look {
+        /// Which lane.
+        lane: usize,
+    },
+    /// Watch no camera.
+    LookAway,
+    /// The findings have changed.
+    WriteDown,
+    /// The session is over: release everything and end every barrier.
+    ReleaseAll,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Every item was come to.
+    Finished,
+    /// The person ended it, or something else did.
+    Interrupted,
+}
+
+/// Whether the relay's port is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Port {
+    /// Not yet known.
+    Opening,
+    Held,
+    Lost(String),
+}
+
+/// One input, as it was seen.
+#[derive(Debug, Clone, Default)]
+struct Contact {
+    closed: Option<bool>,
+    level: Option<bool>,
+    chatters: bool,
+    /// Raw changes, and whether chatter was reported, since this item began.
+    changes: u32,
+    chattered: bool,
+    /// It was seen to become active and to rest again, as it should.
+    proven: bool,
+}
+
+#[derive(Debug)]
+struct Seen {
+    port: Port,
+    contacts: Vec<Contact>,
+}
+
+/// What is waited for.
+#[derive(Debug)]
+enum Phase {
+    Beginning,
+    Name,
+    NobodyBelow,
+    /// The port is to be held.
+    Port {
+        since: Monotonic,
+    },
+    AtRest,
+    Activate {
+        rest: bool,
+        since: Monotonic,
+        claimed: Option<Monotonic>,
+        reminded: bool,
+    },
+    LetGo {
+        rest: bool,
+        claimed: Option<Monotonic>,
+    },
+    Releasing {
+        since: Monotonic,
+    },
+    StandsStill,
+    MayMove {
+        asked: Monotonic,
+    },
+    Pulsing {
+        cause: String,
+        since: Monotonic,
+        energised: Option<Monotonic>,
+    },
+    Moved {
+        length: Duration,
+    },
+    Watching {
+        since: Monotonic,
+        look: Look,
+        asked: bool,
+    },
+    Further,
+    Over(Ending),
+}
+
+/// The conversation. See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Session {
+    plan: Plan,
+    /// What the causes of this session begin with.
+    id: String,
+    who: String,
+    at: usize,
+    phase: Phase,
+    barriers: Vec<Seen>,
+    findings: Vec<Finding>,
+    pulses: u64,
+}
+
+impl Session {
+    /// A session that has not begun. `id` makes the causes of its pulses its own: letters,
+    /// digits and hyphens, at most 60.
+    pub(crate) fn new(plan: Plan, id: impl Into<String>) -> Self {
+        let seen = |inputs: usize| Seen {
+            port: Port::Opening,
+            contacts: vec![Contact::default(); inputs],
+        };
+        Self {
+            barriers: plan.barriers.iter().map(|b| seen(b.inputs.len())).collect(),
+            findings: vec![Finding::not_reached(); plan.items.len()],
+            plan,
+            id: id.into(),
+            who: String::new(),
+            at: 0,
+            phase: Phase::Beginning,
+            pulses: 0,
+        }
+    }
+
+    /// What is tried.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Who is there; empty until they said so.
+    pub(crate) fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// What came of each item of the plan.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        match self.phase {
+            Phase::Over(ending) => Some(ending),
+            _ => None,
+        }
+    }
+
+    /// Whether it is over and everything was found good.
+    pub(crate) fn all_good(&self) -> bool {
+        let good = |finding: &Finding| finding.outcome == Outcome::Good;
+        self.ending() == Some(Ending::Finished) && self.findings.iter().all(good)
+    }
+
+    /// The input that is being tried, as it is now: raw contact and trusted level.
+    pub(crate) fn live(&self) -> Option<Words> {
+        if !matches!(
+            self.phase,
+            Phase::AtRest | Phase::Activate { .. } | Phase::LetGo { .. }
+        ) {
+            return None;
+        }
+        let Item::Input { barrier, input } = self.plan.items.get(self.at)? else {
+            return None;
+        };
+        let contact = &self.barriers[*barrier].contacts[*input];
+        let (raw_zh, raw_en) = match contact.closed {
+            Some(true) => ("闭合", "closed"),
+            Some(false) => ("断开", "open"),
+            None => ("未读到", "not read"),
+        };
+        let (level_zh, level_en) = level_words(contact.level);
+        Some(Words::new(
+            format!("触点 {raw_zh} → {level_zh}（变化 {} 次）", contact.changes),
+            format!(
+                "contact {raw_en} → {level_en} ({} changes)",
+                contact.changes
+            ),
+        ))
+    }
+
+    /// Takes what happened and says what to do.
+    pub(crate) fn step(&mut self, now: Monotonic, input: Input) -> Vec<Action> {
+        let mut out = Vec::new();
+        if self.ending().is_some() {
+            return out;
+        }
+        match input {
+            Input::Begin => self.introduce(&mut out),
+            Input::Tick => {}
+            Input::Said(line) => self.said(now, &line, &mut out),
+            Input::Observed { barrier, what } => self.observed(now, barrier, what, &mut out),
+            Input::Looked(new) => {
+                if let Phase::Watching { look, .. } = &mut self.phase {
+                    *look = new;
+                }
+            }
+            Input::Stop => self.end(Ending::Interrupted, &mut out),
+        }
+        self.go_on(now, &mut out);
+        out
+    }
+
+    fn introduce(&mut self, out: &mut Vec<Action>) {
+        if !matches!(self.phase, Phase::Beginning) {
+            return;
+        }
+        let say = |zh: String, en: String| Action::Say(Words::new(zh, en));
+        out.push(say(
+            "下面逐项检查接线：程序说一句，您做一步。程序运行期间大门不识别车牌、不自动开闸，\
+             消防输入也不会开闸。随时可按 Ctrl-C 结束，继电器会全部断开。"
+                .to_owned(),
+            "Every wire is tried now, step by step. While this runs the gate reads no plates and \
+             opens nothing by itself, not for the fire input either. Ctrl-C ends it at any time and \
+             releases every relay."
+                .to_owned(),
+        ));
+        for barrier in &self.plan.barriers {
+            out.push(say(
+                format!(
+                    "会动的闸杆：道闸 {}（{}）",
+                    barrier.name, barrier.relay.chinese
+                ),
+                format!(
+                    "This boom will move: barrier {} ({})",
+                    barrier.name, barrier.relay.english
+                ),
+            ));
+        }
+        out.push(Action::Say(Answer::legend()));
+        self.phase = Phase::Name;
+        self.ask_again(out);
+    }
+
+    /// Asks what the phase waits for.
+    fn ask_again(&self, out: &mut Vec<Action>) {
+        let (question, words) = match &self.phase {
+            Phase::Name => (
+                Question::Name,
+                Words::new(
+                    "请输入您的姓名（写进调试记录）",
+                    "Your name, for the record",
+                ),
+            ),
+            Phase::NobodyBelow => (
+                Question::NobodyBelow,
+                Words::new(
+                    "请确认：闸杆下和闸杆旁没有人、没有车，车道已拦好，有人看着闸杆。可以开始吗？",
+                    "Is nobody and nothing below or beside the booms, the lane closed, and somebody \
+                     watching? May we begin?",
+                ),
+            ),
+            Phase::AtRest => match self.input() {
+                Some((_, input)) => {
+                    let rest = texts::rest(&input.line);
+                    (
+                        Question::AtRest,
+                        Words::new(
+                            format!("现在应当是：{}。是这样吗？", rest.chinese),
+                            format!("It should be so now: {}. Is it?", rest.english),
+                        ),
+                    )
+                }
+                None => return,
+            },
+            Phase::Activate { .. } => match self.input() {
+                Some((_, input)) => (Question::Activate, texts::activate(&input.line)),
+                None => return,
+            },
+            Phase::LetGo { .. } => match self.input() {
+                Some((_, input)) => (Question::LetGo, texts::let_go(&input.line)),
+                None => return,
+            },
+            Phase::StandsStill => (
+                Question::StandsStill,
+                Words::new(
+                    "继电器已断开。闸杆静止、没有自己动吗？",
+                    "The relay is released. Does the boom stand still, without having moved by itself?",
+                ),
+            ),
+            Phase::MayMove { .. } => {
+                let Some(Item::Output { barrier, output }) = self.plan.items.get(self.at) else {
+                    return;
+                };
+                let plan = &self.plan.barriers[*barrier];
+                let (does_zh, does_en) = movement(*output);
+                let ms = plan.pulse.as_millis();
+                (
+                    Question::MayMove {
+                        barrier: *barrier,
+                        output: *output,
+                    },
+                    Words::new(
+                        format!(
+                            "道闸 {} 的闸杆将要{does_zh}（脉冲 {ms} 毫秒）。下面没有人和车吗？现在动吗？",
+                            plan.name
+                        ),
+                        format!(
+                            "The boom of barrier {} will {does_en} (a pulse of {ms} ms). Is nobody and \
+                             nothing below it? Now?",
+                            plan.name
+                        ),
+                    ),
+                )
+            }
+            Phase::Moved { .. } => {
+                let Some(Item::Output { output, .. }) = self.plan.items.get(self.at) else {
+                    return;
+                };
+                (
+                    Question::Moved,
+                    if *output == Output::Close {
+                        Words::new("闸杆落下了吗？", "Did the boom come down?")
+                    } else {
+                        Words::new("闸杆抬起了吗？", "Did the boom rise?")
+                    },
+                )
+            }
+            Phase::Watching { look, .. } => (
+                Question::Picture,
+                Words::new(
+                    format!(
+                        "{}。请到镜头前看：是这个车道的摄像机吗？有车时车牌读对了吗？（r 重新看）",
+                        look_words(look).chinese
+                    ),
+                    format!(
+                        "{}. Is it this lane's camera, and are the plates right where a car stands? (r looks \
+                         again)",
+                        look_words(look).english
+                    ),
+                ),
+            ),
+            Phase::Further => (
+                Question::Further,
+                Words::new(
+                    "修好后输入 r 再试一次；按回车继续下一项",
+                    "Put it right and type r to try again; Enter goes on",
+                ),
+            ),
+            Phase::Beginning
+            | Phase::Port { .. }
+            | Phase::Releasing { .. }
+            | Phase::Pulsing { .. }
+            | Phase::Over(_) => return,
+        };
+        out.push(Action::Ask(question, words));
+    }
+
+    fn input(&self) -> Option<(usize, &super::plan::InputPlan)> {
+        match self.plan.items.get(self.at)? {
+            Item::Input { barrier, input } => {
+                Some((*barrier, &self.plan.barriers[*barrier].inputs[*input]))
+            }
+            _ => None,
+        }
+    }
+
+    fn contact(&self) -> Option<&Contact> {
+        match self.plan.items.get(self.at)? {
+            Item::Input { barrier, input } => Some(&self.barriers[*barrier].contacts[*input]),
+            _ => None,
+        }
+    }
+
+    /// The barrier of the current item.
+    fn barrier(&self) -> Option<usize> {
+        match self.plan.items.get(self.at)? {
+            Item::Input { barrier, .. } | Item::Output { barrier, .. } => Some(*barrier),
+            Item::Camera { .. } => None,
+        }
+    }
+
+    fn said(&mut self, now: Monotonic, line: &str, out: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Name) {
+            return self.named(line, out);
+        }
+        match Answer::read(line) {
+            Answer::End => self.end(Ending::Interrupted, out),
+            Answer::Skip if self.item_is_open() => {
+                self.break_off(out);
+                self.write_down(Finding::skipped(), out);
+                self.next(now, out);
+            }
+            Answer::Again if self.item_is_open() => {
+                self.break_off(out);
+                self.start(now, out);
+            }
+            answer => self.answered(now, answer, out),
+        }
+    }
+
+    fn named(&mut self, line: &str, out: &mut Vec<Action>) {
+        let name: String = line
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(60)
+            .collect::<String>()
+            .trim()
+            .to_owned();
+        if !name.is_empty() {
+            self.who = name;
+            self.phase = Phase::NobodyBelow;
+        }
+        self.ask_again(out);
+    }
+
+    /// Whether an item is being tried or was found wrong.
+    fn item_is_open(&self) -> bool {
+        !matches!(
+            self.phase,
+            Phase::Beginning | Phase::Name | Phase::NobodyBelow | Phase::Over(_)
+        )
+    }
+
+    /// Leaves an item in the middle: nothing of it goes on.
+    fn break_off(&mut self, out: &mut Vec<Action>) {
+        match (&self.phase, self.barrier()) {
+            (Phase::Pulsing { .. }, Some(barrier)) => out.push(Action::Release { barrier }),
+            (Phase::Watching { .. }, _) => out.push(Action::LookAway),
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, now: Monotonic, answer: Answer, out: &mut Vec<Action>) {
+        match (&mut self.phase, answer) {
+            (Phase::NobodyBelow, Answer::Yes) => self.start(now, out),
+            (Phase::AtRest, Answer::Yes) => self.at_rest(now, out),
+            (
+                Phase::Activate { claimed, .. } | Phase::LetGo { claimed, .. },
+                Answer::Yes | Answer::Nothing,
+            ) => {
+                claimed.get_or_insert(now);
+            }
+            (Phase::Activate { .. }, Answer::No) => self.never_changed(out),
+            (Phase::LetGo { rest, .. }, Answer::No) => {
+                let rest = *rest;
+                self.did_not_return(rest, out);
+            }
+            (Phase::StandsStill, Answer::Yes) => self.ask_to_move(now, out),
+            (Phase::StandsStill, Answer::No) => self.moves_by_itself(out),
+            (Phase::MayMove { asked }, Answer::Yes) => {
+                if now.since(*asked) < READING {
+                    out.push(Action::Say(Words::new(
+                        "这个 y 在问题出现之前就输入了，不算。请看清问题再回答",
+                        "That y was typed before the question; it does not count. Read it, then answer",
+                    )));
+                    return self.ask_to_move(now, out);
+                }
+                self.energise(now, out);
+            }
+            (Phase::MayMove { .. }, Answer::No) => {
+                self.write_down(Finding::skipped(), out);
+                self.next(now, out);
+            }
+            (Phase::Moved { length }, Answer::Yes) => {
+                let length = *length;
+                self.moved(length, out);
+                self.next(now, out);
+            }
+            (Phase::Moved { .. }, Answer::No) => self.did_not_move(out),
+            (Phase::Watching { look, .. }, Answer::Yes | Answer::No) => {
+                let look = look.clone();
+                self.looked(&look, answer == Answer::Yes, out);
+                if self.findings[self.at].outcome == Outcome::Good {
+                    self.next(now, out);
+                }
+            }
+            (Phase::Further, Answer::Nothing | Answer::Yes | Answer::No) => self.next(now, out),
+            (Phase::AtRest | Phase::NobodyBelow, Answer::No) => {
+                out.push(Action::Say(Words::new(
+                    "好，等您弄好再回答 y",
+                    "Take your time; answer y when it is so",
+                )));
+                self.ask_again(out);
+            }
+            (Phase::Port { .. } | Phase::Releasing { .. } | Phase::Pulsing { .. }, _) => {
+                out.push(Action::Say(Words::new("请稍等", "One moment")))
+            }
+            _ => {
+                out.push(Action::Say(Answer::legend()));
+                self.ask_again(out);
+            }
+        }
+    }
+
+    fn next(&mut self, now: Monotonic, out: &mut Vec<Action>) {
+        self.at += 1;
+        if self.at < self.plan.items.len() {
+            self.start(now, out);
+        } else {
+            self.end(Ending::Finished, out);
+        }
+    }
+
+    /// Begins the current item.
+    fn start(&mut self, now: Monotonic, out: &mut Vec<Action>) {
+        let Some(item) = self.plan.items.get(self.at).cloned() else {
+            return self.end(Ending::Finished, out);
+        };
+        let (count, all) = (self.at + 1, self.plan.items.len());
+        let name = self.plan.name(&item);
+        let place = match &item {
+            Item::Input { barrier, input } => {
+                self.plan.barriers[*barrier].inputs[*input].place.clone()
+            }
+            Item::Output { barrier, .. } => self.plan.barriers[*barrier].relay.clone(),
+            Item::Camera { .. } => Words::new("最多等 10 秒", "waiting at most 10 s"),
+        };
+        out.push(Action::Say(Words::new(
+            format!("[{count}/{all}] {}（{}）", name.chinese, place.chinese),
+            format!("[{count}/{all}] {} ({})", name.english, place.english),
+        )));
+        if let Item::Input { barrier, input } = item {
+            let contact = &mut self.barriers[barrier].contacts[input];
+            contact.changes = 0;
+            contact.chattered = contact.chatters;
+            contact.proven = false;
+        }
+        self.phase = match item {
+            Item::Input { .. } | Item::Output { .. } => Phase::Port { since: now },
+            Item::Camera { lane } => {
+                out.push(Action::Look { lane });
+                Phase::Watching {
+                    since: now,
+                    look: Look::default(),
+                    asked: false,
+                }
+            }
+        };
+    }
+
+    fn write_down(&mut self, finding: Finding, out: &mut Vec<Action>) {
+        let outcome = finding.outcome.words();
+        out.push(Action::Say(Words::new(
+            format!("{}：{}", outcome.chinese, finding.seen.chinese),
+            format!("{}: {}", outcome.english, finding.seen.english),
+        )));
+        if let Some(cure) = &finding.cure {
+            out.push(Action::Say(Words::new(
+                format!("怎么办：{}", cure.chinese),
+                format!("cure: {}", cure.english),
+            )));
+        }
+        if let Some(place) = self.findings.get_mut(self.at) {
+            *place = finding;
+        }
+        out.push(Action::WriteDown);
+    }
+
+    /// Writes down what is wrong and asks whether to try again.
+    fn wrong(&mut self, seen: Words, cure: Words, out: &mut Vec<Action>) {
+        self.write_down(Finding::wrong(seen, cure), out);
+        self.phase = Phase::Further;
+        self.ask_again(out);
+    }
+
+    fn end(&mut self, ending: Ending, out: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Watching { .. }) {
+            out.push(Action::LookAway);
+        }
+        self.phase = Phase::Over(ending);
+        out.push(Action::ReleaseAll);
+    }
+
+    // Inputs.
+
+    fn at_rest(&mut self, now: Monotonic, out: &mut Vec<Action>) {
+        let Some(contact) = self.contact() else {
+            return;
+        };
+        let Some(rest) = contact.level else {
+            out.push(Action::Say(Words::new(
+                "还没有读到稳定的电平，请再等一下回答 y",
+                "There is no steady level yet; wait a moment and answer y",
+            )));
+            return self.ask_again(out);
+        };
+        if rest {
+            out.push(Action::Say(Words::new(
+                "注意：静止时读到的是“动作”，可能常开常闭写反了，或线断了。继续试一次看看",
+                "Note: it reads as active at rest. Normally open and closed may be swapped, or a \
+                 wire is off. Let us see",
+            )));
+        }
+        self.phase = Phase::Activate {
+            rest,
+            since: now,
+            claimed: None,
+            reminded: false,
+        };
+        self.ask_again(out);
+    }
+
+    fn never_changed(&mut self, out: &mut Vec<Action>) {
+        let Some((_, input)) = self.input() else {
+            return;
+        };
+        let raw = self.contact().map_or(0, |contact| contact.changes);
+        let place = input.place.clone();
+        let (seen, cure) = if raw == 0 {
+            (
+                Words::new("触点一次也没有变化", "the contact never changed"),
+                Words::new(
+                    format!(
+                        "查线是否接在这里：{}；用万用表在端子上看触点是否真的动作；查公共线和检测器的电源",
+                        place.chinese
+                    ),
+                    format!(
+                        "check that it is wired here: {}; watch the contact with a meter at the terminal; \
+                         check the common wire and the detector's supply",
+                        place.english
+                    ),
+                ),
+            )
+        } else {
+            (
+                Words::new(
+                    format!("触点变化了 {raw} 次，但没有一次稳定"),
+                    format!("the contact changed {raw} times and never settled"),
+                ),
+                chatter_cure(),
+            )
+        };
+        self.wrong(seen, cure, out);
+    }
+
+    fn did_not_return(&mut self, rest: bool, out: &mut Vec<Action>) {
+        let (zh, en) = level_words(Some(!rest));
+        self.wrong(
+            Words::new(
+                format!("变化了一次，之后一直停在“{zh}”"),
+                format!("it changed once and has stayed {en} since"),
+            ),
+            Words::new(
+                "查触点是否卡住、地感检测器是否还占用、线是否短路",
+                "check for a stuck contact, a detector that is still occupied, a short circuit",
+            ),
+            out,
+        );
+    }
+
+    /// The input became active and rests again: what that shows.
+    fn judge_input(&mut self, now: Monotonic, rest: bool, out: &mut Vec<Action>) {
+        let Some(Item::Input { barrier, input }) = self.plan.items.get(self.at).cloned() else {
+            return;
+        };
+        let plan = self.plan.barriers[barrier].inputs[input].clone();
+        let contact = &mut self.barriers[barrier].contacts[input];
+        let changes = contact.changes;
+        if contact.chattered {
+            return self.wrong(
+                Words::new(
+                    format!("看到了动作，但触点抖动：变化了 {changes} 次"),
+                    format!("seen, but the contact chatters: {changes} changes"),
+                ),
+                chatter_cure(),
+                out,
+            );
+        }
+        if rest {
+            let key = texts::key(&plan.line, &self.plan.barriers[barrier].name);
+            let to = !plan.normally_closed;
+            return self.wrong(
+                Words::new(
+                    "极性反了：静止时读作动作，动作时读作静止",
+                    "the polarity is the wrong way round: active at rest, at rest when active",
+                ),
+                Words::new(
+                    format!("配置里改成 {key} = {{ …, normally_closed = {to} }}，再重新调试"),
+                    format!(
+                        "write {key} = {{ ..., normally_closed = {to} }} in the configuration and \
+                         begin again"
+                    ),
+                ),
+                out,
+            );
+        }
+        contact.proven = true;
+        self.write_down(
+            Finding::good(Words::new(
+                format!("动作、复位都看到了，触点变化 {changes} 次"),
+                format!("became active and rested again, {changes} changes of the contact"),
+            )),
+            out,
+        );
+        self.next(now, out);
+    }
+
+    // Outputs.
+
+    /// Whether somebody under this boom would be seen: an input that does so was seen to work
+    /// in this session, works still, and sees nobody.
+    fn under_watch(&self, barrier: usize) -> bool {
+        let seen = &self.barriers[barrier];
+        let inputs = self.plan.barriers[barrier].inputs.iter();
+        seen.port == Port::Held
+            && inputs.zip(&seen.contacts).any(|(input, contact)| {
+                input.is_safety()
+                    && contact.proven
+                    && !contact.chatters
+                    && contact.level == Some(false)
+            })
+    }
+
+    fn may_energise(&self, barrier: usize, output: Output) -> bool {
+        output != Output::Close || self.under_watch(barrier)
+    }
+
+    fn ask_to_move(&mut self, now: Monotonic, out: &mut Vec<Action>) {
+        let Some(Item::Output { barrier, output }) = self.plan.items.get(self.at) else {
+            return;
+        };
+        if !self.may_energise(*barrier, *output) {
+            return self.unwatched(out);
+        }
+        self.phase = Phase::MayMove { asked: now };
+        self.ask_again(out);
+    }
+
+    fn unwatched(&mut self, out: &mut Vec<Action>) {
+        self.wrong(
+            Words::new(
+                "没有试关闸：这次调试里没有看到闸下地感或光电正常动作并空闲",
+                "closing was not tried: no safety loop or light beam of this boom was seen to work \
+                 and to be clear in this session",
+            ),
+            Words::new(
+                "先让闸下地感或光电调试正常，闸杆下清空，再重新调试",
+                "let the safety loop or the light beam pass first, clear the boom, and begin again",
+            ),
+            out,
+        );
+    }
+
+    fn energise(&mut self, now: Monotonic, out: &mut Vec<Action>) {
+        let Some(Item::Output { barrier, output }) = self.plan.items.get(self.at).cloned() else {
+            return;
+        };
+        if !self.may_energise(barrier, output) {
+            return self.unwatched(out);
+        }
+        self.pulses += 1;
+        let cause = format!("doctor-{}-{}", self.id, self.pulses);
+        out.push(Action::Energise {
+            barrier,
+            output,
+            cause: cause.clone(),
+        });
+        self.phase = Phase::Pulsing {
+            cause,
+            since: now,
+            energised: None,
+        };
+    }
+
+    fn moves_by_itself(&mut self, out: &mut Vec<Action>) {
+        let active_low = self
+            .barrier()
+            .and_then(|barrier| self.plan.barriers[barrier].active_low);
+        let cure = match active_low {
+            Some(active_low) => Words::new(
+                format!(
+                    "断电，查继电器板是高电平还是低电平吸合；配置里试 relay = {{ …, active_low = {} }}。\
+                     也查开闸线是否接在常开触点（NO）",
+                    !active_low
+                ),
+                format!(
+                    "supply off; see whether the relay board is energised by a high or a low level and \
+                     try relay = {{ ..., active_low = {} }}. Check too that OPEN is wired to the normally \
+                     open contact (NO)",
+                    !active_low
+                ),
+            ),
+            None => Words::new(
+                "断电，查开闸线是否接在常开触点（NO），继电器触点是否粘住，道闸有没有别的开闸信号",
+                "supply off; check that OPEN is wired to the normally open contact (NO), that the relay \
+                 is not welded, and what else opens the barrier",
+            ),
+        };
+        self.wrong(
+            Words::new(
+                "继电器断开时闸杆自己动了",
+                "the boom moved by itself with its relay released",
+            ),
+            cure,
+            out,
+        );
+    }
+
+    fn moved(&mut self, length: Duration, out: &mut Vec<Action>) {
+        let ms = length.as_millis();
+        let close = matches!(
+            self.plan.items.get(self.at),
+            Some(Item::Output {
+                output: Output::Close,
+                ..
+            })
+        );
+        let (zh, en) = if close {
+            ("落下", "came down")
+        } else {
+            ("抬起", "rose")
+        };
+        self.write_down(
+            Finding::good(Words::new(
+                format!("脉冲 {ms} 毫秒，之后确认断开；安装人员看到闸杆{zh}"),
+                format!(
+                    "a pulse of {ms} ms, its release confirmed; the person saw that the boom {en}"
+                ),
+            )),
+            out,
+        );
+    }
+
+    fn did_not_move(&mut self, out: &mut Vec<Action>) {
+        self.wrong(
+            Words::new(
+                "继电器吸合又断开了，闸杆没有动",
+                "the relay was energised and released, the boom did not move",
+            ),
+            Words::new(
+                "听继电器有没有响、灯亮不亮：不响，查电源和接线、配置里的线号或路数；响了，查开闸线是否\
+                 接在继电器的 COM 和 NO、道闸控制器的开闸和公共端，道闸是否在遥控或锁定状态",
+                "listen for the relay and look at its lamp. Silent: check its supply, its wires and the \
+                 line or channel in the configuration. Heard: check that OPEN is wired to COM and NO and \
+                 to the controller's OPEN and common terminals, and that the controller is not locked",
+            ),
+            out,
+        );
+    }
+
+    fn not_energised(&mut self, seen: Words, cure: Words, out: &mut Vec<Action>) {
+        if let Some(barrier) = self.barrier() {
+            out.push(Action::Release { barrier });
+        }
+        self.wrong(seen, cure, out);
+    }
+
+    // Cameras.
+
+    fn looked(&mut self, look: &Look, right: bool, out: &mut Vec<Action>) {
+        out.push(Action::LookAway);
+        let seen = look_words(look);
+        if right && look.frames > 0 {
+            return self.write_down(Finding::good(seen), out);
+        }
+        let cure = if look.frames == 0 {
+            Words::new(
+                "查摄像机电源和网线，地址、用户名和密码文件；menshen check 会说缺什么",
+                "check the camera's supply and cable, its address, user and password file; menshen check \
+                 says what is missing",
+            )
+        } else {
+            Words::new(
+                "查这个车道写的是不是这台摄像机的地址；车牌读不对时，把镜头对准车牌、拉近、避开逆光",
+                "check that this lane names this camera's address; where plates are wrong, aim at the plate, \
+                 come nearer and avoid light from behind",
+            )
+        };
+        self.wrong(seen, cure, out);
+    }
+
+    // What is seen.
+
+    fn observed(
+        &mut self,
+        now: Monotonic,
+        barrier: usize,
+        what: Observation,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(seen) = self.barriers.get_mut(barrier) else {
+            return;
+        };
+        match what {
+            Observation::Contacts { closed, .. } => {
+                for (contact, closed) in seen.contacts.iter_mut().zip(closed) {
+                    let before = contact.closed.replace(closed);
+                    if before.is_some_and(|before| before != closed) {
+                        contact.changes = contact.changes.saturating_add(1);
+                    }
+                }
+            }
+            Observation::Line { line, notice, .. } => {
+                let inputs = self.plan.barriers[barrier].inputs.iter();
+                let at = inputs.zip(&mut seen.contacts);
+                for (_, contact) in at.filter(|(input, _)| input.line == line) {
+                    match notice {
+                        LineNotice::Level(active) => contact.level = Some(active),
+                        LineNotice::Faulty(LineFault::Chatter) => {
+                            contact.chatters = true;
+                            contact.chattered = true;
+                            contact.proven = false;
+                        }
+                        LineNotice::Healthy(LineFault::Chatter) => contact.chatters = false,
+                        LineNotice::Faulty(LineFault::Stuck | LineFault::Missing) => {
+                            contact.proven = false;
+                        }
+                        LineNotice::Healthy(LineFault::Stuck | LineFault::Missing) => {}
+                    }
+                }
+            }
+            Observation::Released { .. } => {
+                if matches!(self.phase, Phase::Releasing { .. }) && self.barrier() == Some(barrier)
+                {
+                    self.phase = Phase::StandsStill;
+                    self.ask_again(out);
+                }
+            }
+            Observation::Event(event) => self.event(now, barrier, event, out),
+        }
+    }
+
+    fn event(
+        &mut self,
+        _now: Monotonic,
+        barrier: usize,
+        event: BarrierEvent,
+        out: &mut Vec<Action>,
+    ) {
+        let seen = &mut self.barriers[barrier];
+        match &event {
+            BarrierEvent::RelayGuardReady => seen.port = Port::Held,
+            BarrierEvent::RelayGuardLost { reason } => seen.lose(reason.clone()),
+            BarrierEvent::ThreadRestarted { reason } => seen.lose(reason.clone()),
+            _ => {}
+        }
+        let here = self.barrier() == Some(barrier);
+        let Phase::Pulsing {
+            cause: mine,
+            energised,
+            ..
+        } = &mut self.phase
+        else {
+            return;
+        };
+        match event {
+            BarrierEvent::Energised { cause, at } if cause.as_str() == mine => {
+                *energised = Some(at);
+            }
+            BarrierEvent::Released { cause, at } if cause.as_str() == mine => {
+                match *energised {
+                    Some(since) => {
+                        let length = at.since(since);
+                        self.phase = Phase::Moved { length };
+                        self.ask_again(out);
+                    }
+                    None => self.not_energised(
+                        Words::new(
+                            "继电器没有吸合就断开了",
+                            "the relay was released without having been energised",
+                        ),
+                        port_cure(),
+                        out,
+                    ),
+                }
+            }
+            BarrierEvent::OpeningRefused { cause, reason, .. } if cause.as_str() == mine => {
+                let (seen, cure) = refusal_words(reason);
+                self.not_energised(seen, cure, out);
+            }
+            BarrierEvent::OpeningFailed { cause, reason } if cause.as_str() == mine => {
+                self.not_energised(
+                    Words::new(
+                        format!("继电器没有吸合：{reason}"),
+                        format!("the relay was not energised: {reason}"),
+                    ),
+                    port_cure(),
+                    out,
+                );
+            }
+            BarrierEvent::FaultLatched {
+                fault: Fault::RelayNotReleased,
+            } if here => self.not_energised(
+                Words::new(
+                    "脉冲之后没有确认继电器断开",
+                    "the relay's release after the pulse was not confirmed",
+                ),
+                Words::new(
+                    "立即断开继电器板电源，查触点是否粘住、板子和线",
+                    "cut the relay board's supply now; check for a welded contact, the board and its wires",
+                ),
+                out,
+            ),
+            _ => {}
+        }
+    }
+
+    /// What time alone, or what was just seen, leads to.
+    fn go_on(&mut self, now: Monotonic, out: &mut Vec<Action>) {
+        if let Some(reason) = self.lost_port() {
+            return self.not_held(&reason, out);
+        }
+        match &mut self.phase {
+            Phase::Port { since } => {
+                let since = *since;
+                self.wait_for_port(now, since, out);
+            }
+            Phase::Activate {
+                rest,
+                since,
+                claimed,
+                reminded,
+            } => {
+                let (rest, since, claimed) = (*rest, *since, *claimed);
+                let remind = !*reminded && now.since(since) >= REMIND_AFTER;
+                *reminded |= remind;
+                let level = self.contact().and_then(|contact| contact.level);
+                if level.is_some_and(|level| level != rest) {
+                    self.phase = Phase::LetGo {
+                        rest,
+                        claimed: None,
+                    };
+                    self.ask_again(out);
+                } else if claimed.is_some_and(|at| now.since(at) >= SEEN_WITHIN) {
+                    self.never_changed(out);
+                } else if remind {
+                    out.push(Action::Say(Words::new(
+                        "一分钟没有看到变化。做好了请输入 y；做不到请输入 n",
+                        "No change for a minute. Type y if it is done, n if it cannot be done",
+                    )));
+                }
+            }
+            Phase::LetGo { rest, claimed } => {
+                let (rest, claimed) = (*rest, *claimed);
+                let level = self.contact().and_then(|contact| contact.level);
+                if level == Some(rest) {
+                    self.judge_input(now, rest, out);
+                } else if claimed.is_some_and(|at| now.since(at) >= SEEN_WITHIN) {
+                    self.did_not_return(rest, out);
+                }
+            }
+            Phase::Releasing { since } if now.since(*since) >= RELEASED_WITHIN => {
+                self.wrong(
+                    Words::new(
+                        "没有确认继电器断开，所以没有试",
+                        "the relay's release was not confirmed, so it was not tried",
+                    ),
+                    port_cure(),
+                    out,
+                );
+            }
+            Phase::Pulsing { since, .. } if now.since(*since) >= PULSE_WITHIN => {
+                self.not_energised(
+                    Words::new(
+                        "没有等到脉冲的结果",
+                        "what became of the pulse was not heard",
+                    ),
+                    port_cure(),
+                    out,
+                );
+            }
+            Phase::Watching { since, look, asked }
+                if !*asked
+                    && (now.since(*since) >= PICTURES_WITHIN
+                        || (look.frames > 0 && now.since(*since) >= PICTURES_WITHIN / 2)) =>
+            {
+                *asked = true;
+                self.ask_again(out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Why the port of the current item is not held any more, where it must be.
+    fn lost_port(&self) -> Option<String> {
+        let needed = matches!(
+            self.phase,
+            Phase::AtRest
+                | Phase::Activate { .. }
+                | Phase::LetGo { .. }
+                | Phase::Releasing { .. }
+                | Phase::StandsStill
+                | Phase::MayMove { .. }
+                | Phase::Pulsing { .. }
+        );
+        match &self.barriers[self.barrier().filter(|_| needed)?].port {
+            Port::Lost(reason) => Some(reason.clone()),
+            Port::Opening | Port::Held => None,
+        }
+    }
+
+    fn not_held(&mut self, reason: &str, out: &mut Vec<Action>) {
+        self.wrong(
+            Words::new(
+                format!("继电器和输入的端口不在手里：{reason}"),
+                format!("the port of relay and inputs is not held: {reason}"),
+            ),
+            port_cure(),
+            out,
+        );
+    }
+
+    fn wait_for_port(&mut self, now: Monotonic, since: Monotonic, out: &mut Vec<Action>) {
+        let Some(barrier) = self.barrier() else {
+            return;
+        };
+        let port = self.barriers[barrier].port.clone();
+        match port {
+            Port::Held => {
+                if self.input().is_some() {
+                    self.phase = Phase::AtRest;
+                    self.ask_again(out);
+                } else {
+                    out.push(Action::Release { barrier });
+                    self.phase = Phase::Releasing { since: now };
+                }
+            }
+            _ if now.since(since) < PORT_WITHIN => {}
+            Port::Lost(reason) => self.not_held(&reason, out),
+            Port::Opening => self.not_held("it did not open / 没有打开", out),
+        }
+    }
+}
+
+impl Seen {
+    /// Nobody knows what happened to its inputs meanwhile.
+    fn lose(&mut self, reason: String) {
+        self.port = Port::Lost(reason);
+        for contact in &mut self.contacts {
+            contact.closed = None;
+            contact.level = None;
+            contact.proven = false;
+        }
+    }
+}
+
+fn level_words(level: Option<bool>) -> (&'static str, &'static str) {
+    match level {
+        Some(true) => ("动作", "active"),
+        Some(false) => ("静止", "at rest"),
+        None => ("还不稳定", "not steady yet"),
+    }
+}
+
+fn movement(output: Output) -> (&'static str, &'static str) {
+    match output {
+        Output::Open => ("抬起", "rise"),
+        Output::Close => ("落下", "come down"),
+        Output::Stop | Output::Test => ("保持不动", "stay where it is"),
+    }
+}
+
+fn chatter_cure() -> Words {
+    Words::new(
+        "查端子是否松、线是否和动力线走在一起；按钮质量差可在配置里把 debounce 加大到 100ms",
+        "check for a loose terminal and a cable that runs beside power lines; for a poor button raise \
+         debounce to 100ms in the configuration",
+    )
+}
+
+fn port_cure() -> Words {
+    Words::new(
+        "查板子的电源和线、配置里的设备名和线号、本用户的权限；别的程序不能同时占用",
+        "check the board's supply and cable, the device and line in the configuration, and this user's \
+         rights; no other program may hold it",
+    )
+}
+
+fn refusal_words(reason: Refusal) -> (Words, Words) {
+    match reason {
+        Refusal::StopActive => (
+            Words::new(
+                "急停输入动作，没有开闸",
+                "the STOP input is active; it was not opened",
+            ),
+            Words::new(
+                "旋开急停，或先把急停的极性调正",
+                "unlock STOP, or put its polarity right first",
+            ),
+        ),
+        Refusal::RelayGuardLost => (
+            Words::new(
+                "没有读到急停，或端口不在手里，没有开闸",
+                "STOP is not known or the port is not held; it was not opened",
+            ),
+            port_cure(),
+        ),
+        other => (
+            Words::new(
+                format!("道闸程序拒绝了（{other}）"),
+                format!("the barrier refused it: {other}"),
+            ),
+            Words::new("再试一次；还不行就重新开始调试", "try again, or begin anew"),
+        ),
+    }
+}
+
+fn look_words(look: &Look) -> Words {
+    let Some((width, height)) = look.size.filter(|_| look.frames > 0) else {
+        let why = look.trouble.clone().unwrap_or_default();
+        return Words::new(
+            format!("没有收到画面 {why}").trim().to_owned(),
+            format!("no picture came {why}").trim().to_owned(),
+        );
+    };
+    let rate = format!(
+        "{}.{}",
+        look.tenths_a_second / 10,
+        look.tenths_a_second % 10
+    );
+    let (plates_zh, plates_en) = if look.plates.is_empty() {
+        ("没有读到车牌".to_owned(), "no plate was read".to_owned())
+    } else {
+        let plates = look.plates.join(" ");
+        (format!("读到车牌 {plates}"), format!("read {plates}"))
+    };
+    Words::new(
+        format!("画面 {width} × {height}，每秒 {rate} 张，{plates_zh}"),
+        format!("pictures of {width} x {height}, {rate} a second, {plates_en}"),
+    )
+}
