@@ -51,24 +51,26 @@ use terminal::Terminal;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What it does / 做什么:
-  It says which boom will move, asks who you are and whether the lane is clear, and then goes through
-  everything that is wired, one question each: for an input it asks you to make it active and to let
-  it rest again, and shows its contact as it is; for the relay it releases, asks whether the boom
-  stands still, asks whether it may move, gives one pulse and asks whether it rose; for a camera it
-  shows size, rate and the plates it read.
+  It says which boom will move, asks who you are and whether the lane is clear, and then
+  goes through everything that is wired, one question each.
+    input   make it active, let it rest again; its contact is shown as it is
+    relay   released; does the boom stand still? may it move? one pulse; did it rise?
+    camera  size, rate, and the plates that were read
   逐项调试：先说哪根闸杆会动；每个输入请您让它动作、再复位，同时显示触点；继电器先断开，问过您才给
   一个脉冲，再问闸杆抬起没有；摄像机显示画面大小、每秒张数和读到的车牌。
 
 Answers / 回答:  y yes 是   n no 否   s skip 跳过   r repeat 重来   q end 结束
-  Ctrl-C ends it at any time; every relay is released. Answers may come from a pipe, but a yes that
-  was written before its question moves nothing.
+  Ctrl-C ends it at any time; every relay is released. Answers may come from a pipe, but
+  a yes that was written before its question moves nothing.
 
 First / 之前:  sudo systemctl stop menshen     the gate must not run / 先停门禁
   sudo -u menshen menshen doctor --record /tmp/gate.html
 After / 之后:  sudo systemctl start menshen
 
-The record is a page to print and sign, and the same as JSON beside it. Exit status: 0 everything was
-tried and is good, 1 something is wrong or was left out, 2 wrong usage or configuration.")]
+The record is a page to print and sign, and the same as JSON beside it.
+记录是可打印签字的网页，旁边有同样内容的 JSON。
+Exit status: 0 everything was tried and is good, 1 something is wrong or was left out,
+2 wrong usage or configuration.")]
 pub(crate) struct DoctorArgs {
     /// The configuration / 配置文件
     #[arg(long, value_name = "FILE", default_value = "/etc/menshen/menshen.toml")]

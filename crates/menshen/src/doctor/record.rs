@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use domain::event::Digest;
 use domain::{Language, Words};
-use jiff::Zoned;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 use serde::Serialize;
 
 use super::finding::Outcome;
@@ -86,7 +86,7 @@ pub(super) struct Record {
     configuration: String,
     digest: String,
     time_zone: TimeZone,
-    began: Zoned,
+    began: ZonedDateTime,
 }
 
 impl Record {
@@ -100,7 +100,7 @@ impl Record {
             )
         })?;
         let time_zone = house.site.time_zone.clone();
-        let began = Zoned::now().with_time_zone(time_zone.clone());
+        let began = Timestamp::now().to_zoned_datetime(time_zone.clone());
         let page = to.map_or_else(
             || {
                 let stamp = began.strftime("%Y%m%d-%H%M%S");
@@ -150,8 +150,8 @@ impl Record {
             seen: Both::from(&finding.seen),
             cure: finding.cure.as_ref().map(Both::from),
         });
-        let written = Zoned::now().with_time_zone(self.time_zone.clone());
-        let shown = |time: &Zoned| time.strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
+        let written = Timestamp::now().to_zoned_datetime(self.time_zone.clone());
+        let shown = |time: &ZonedDateTime| time.strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
         Sheet {
             format: FORMAT,
             site: &self.site,
