@@ -47,7 +47,9 @@ impl Doctor {
                     Err(e) => e.valid_up_to(),
                 };
                 let text: Vec<u8> = rest.drain(..good).collect();
-                ear.lock().unwrap().push_str(std::str::from_utf8(&text).unwrap());
+                ear.lock()
+                    .unwrap()
+                    .push_str(std::str::from_utf8(&text).unwrap());
             }
         });
         Self {
@@ -63,7 +65,9 @@ impl Doctor {
         let mut at = None;
         wait_for(Duration::from_secs(20), || {
             let heard = self.heard.lock().unwrap();
-            at = heard[self.read..].find(words).map(|at| self.read + at + words.len());
+            at = heard[self.read..]
+                .find(words)
+                .map(|at| self.read + at + words.len());
             at.is_some()
         });
         match at {
@@ -135,7 +139,10 @@ fn outcomes(record: &Value) -> Vec<&str> {
     let items = record["items"].as_array().unwrap();
     let outcome = |item: &'_ Value| item["outcome"].as_str().map(str::len);
     assert!(items.iter().all(|item| outcome(item).is_some()));
-    items.iter().map(|item| item["outcome"].as_str().unwrap()).collect()
+    items
+        .iter()
+        .map(|item| item["outcome"].as_str().unwrap())
+        .collect()
 }
 
 const WIRED: &str = "relay = SIMULATED\nlight_beam = { normally_closed = true }\nguard_button = {}\nfire = { normally_closed = true }";
@@ -184,7 +191,12 @@ fn a_gate_is_gone_through_with_a_person_and_the_record_says_so() {
     assert_eq!(record["ended"], "finished");
     assert_eq!(record["configuration_sha256"].as_str().unwrap().len(), 64);
     let page = std::fs::read_to_string(site.path("record.html")).unwrap();
-    for word in ["王芳", "全部正常 all good", "道闸 main · 光电对射", "signature"] {
+    for word in [
+        "王芳",
+        "全部正常 all good",
+        "道闸 main · 光电对射",
+        "signature",
+    ] {
         assert!(page.contains(word), "{word} is missing in:\n{page}");
     }
 }
@@ -242,7 +254,10 @@ fn wrong_polarity_and_a_dead_wire_are_found_and_answers_in_advance_move_nothing(
     doctor.types("y\ny\ny\ny\ny");
     doctor.hears("不算");
     std::thread::sleep(Duration::from_millis(300));
-    assert!(site.pulses().unwrap().is_empty(), "a yes in advance moved the boom");
+    assert!(
+        site.pulses().unwrap().is_empty(),
+        "a yes in advance moved the boom"
+    );
     assert_eq!(doctor.ends(), 1);
     let record = record(&site);
     assert_eq!(outcomes(&record), ["wrong", "wrong", "not_reached"]);
@@ -298,13 +313,21 @@ fn it_does_not_run_beside_a_gate_and_no_gate_starts_beside_it() {
     doctor.answers("没有自己动吗", "q");
     assert_eq!(doctor.ends(), 1);
     let gate = Gate::start(&site).unwrap();
-    assert!(gate.stop().unwrap().1, "what the doctor held it has given back");
+    assert!(
+        gate.stop().unwrap().1,
+        "what the doctor held it has given back"
+    );
 }
 
 #[test]
 fn a_wrong_configuration_and_a_record_that_cannot_be_written_are_told_before_anything() {
     let site = site("relay = SIMULATED", "");
-    let nowhere = site.verb(&["doctor", "--skip-camera", "--record", "/nowhere/record.html"]);
+    let nowhere = site.verb(&[
+        "doctor",
+        "--skip-camera",
+        "--record",
+        "/nowhere/record.html",
+    ]);
     let nowhere = nowhere.unwrap();
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&nowhere.stderr).contains("--record"));

@@ -735,8 +735,8 @@ fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
 }
 
 /// What an input is called.
-pub(crate) fn input_name(line: &Line) -> Words {
-    match line {
+pub(crate) fn input_name(input: &Line) -> Words {
+    match input {
         Line::ArrivalLoop(lane) => Words::new(
             format!("车道 {lane} 的闸前地感"),
             format!("arrival loop of lane {lane}"),

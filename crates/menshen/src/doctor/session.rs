@@ -19,12 +19,15 @@
 //!   seen to become active and to rest again in this session.
 //! - However it ends, the last thing ordered is the release of everything.
 
+mod questions;
+mod trials;
+
 use std::time::Duration;
 
 use domain::Words;
 use gate::Monotonic;
 use gate::barrier::managed::Output;
-use gate::barrier::{BarrierEvent, Fault, Refusal};
+use gate::barrier::{BarrierEvent, Fault};
 use gate::driver::Observation;
 use gate::line::{LineFault, LineNotice};
 
@@ -312,7 +315,7 @@ impl Session {
             Some(false) => ("断开", "open"),
             None => ("未读到", "not read"),
         };
-        let (level_zh, level_en) = level_words(contact.level);
+        let (level_zh, level_en) = texts::level_words(contact.level);
         Some(Words::new(
             format!("触点 {raw_zh} → {level_zh}（变化 {} 次）", contact.changes),
             format!(
@@ -332,7 +335,7 @@ impl Session {
             Input::Begin => self.introduce(&mut out),
             Input::Tick => {}
             Input::Said(line) => self.said(now, &line, &mut out),
-            Input::Observed { barrier, what } => self.observed(now, barrier, what, &mut out),
+            Input::Observed { barrier, what } => self.observed(barrier, what, &mut out),
             Input::Looked(new) => {
                 if let Phase::Watching { look, .. } = &mut self.phase {
                     *look = new;
@@ -373,120 +376,6 @@ impl Session {
         out.push(Action::Say(Answer::legend()));
         self.phase = Phase::Name;
         self.ask_again(out);
-    }
-
-    /// Asks what the phase waits for.
-    fn ask_again(&self, out: &mut Vec<Action>) {
-        let (question, words) = match &self.phase {
-            Phase::Name => (
-                Question::Name,
-                Words::new(
-                    "请输入您的姓名（写进调试记录）",
-                    "Your name, for the record",
-                ),
-            ),
-            Phase::NobodyBelow => (
-                Question::NobodyBelow,
-                Words::new(
-                    "请确认：闸杆下和闸杆旁没有人、没有车，车道已拦好，有人看着闸杆。可以开始吗？",
-                    "Is nobody and nothing below or beside the booms, the lane closed, and somebody \
-                     watching? May we begin?",
-                ),
-            ),
-            Phase::AtRest => match self.input() {
-                Some((_, input)) => {
-                    let rest = texts::rest(&input.line);
-                    (
-                        Question::AtRest,
-                        Words::new(
-                            format!("现在应当是：{}。是这样吗？", rest.chinese),
-                            format!("It should be so now: {}. Is it?", rest.english),
-                        ),
-                    )
-                }
-                None => return,
-            },
-            Phase::Activate { .. } => match self.input() {
-                Some((_, input)) => (Question::Activate, texts::activate(&input.line)),
-                None => return,
-            },
-            Phase::LetGo { .. } => match self.input() {
-                Some((_, input)) => (Question::LetGo, texts::let_go(&input.line)),
-                None => return,
-            },
-            Phase::StandsStill => (
-                Question::StandsStill,
-                Words::new(
-                    "继电器已断开。闸杆静止、没有自己动吗？",
-                    "The relay is released. Does the boom stand still, without having moved by itself?",
-                ),
-            ),
-            Phase::MayMove { .. } => {
-                let Some(Item::Output { barrier, output }) = self.plan.items.get(self.at) else {
-                    return;
-                };
-                let plan = &self.plan.barriers[*barrier];
-                let (does_zh, does_en) = movement(*output);
-                let ms = plan.pulse.as_millis();
-                (
-                    Question::MayMove {
-                        barrier: *barrier,
-                        output: *output,
-                    },
-                    Words::new(
-                        format!(
-                            "道闸 {} 的闸杆将要{does_zh}（脉冲 {ms} 毫秒）。下面没有人和车吗？现在动吗？",
-                            plan.name
-                        ),
-                        format!(
-                            "The boom of barrier {} will {does_en} (a pulse of {ms} ms). Is nobody and \
-                             nothing below it? Now?",
-                            plan.name
-                        ),
-                    ),
-                )
-            }
-            Phase::Moved { .. } => {
-                let Some(Item::Output { output, .. }) = self.plan.items.get(self.at) else {
-                    return;
-                };
-                (
-                    Question::Moved,
-                    if *output == Output::Close {
-                        Words::new("闸杆落下了吗？", "Did the boom come down?")
-                    } else {
-                        Words::new("闸杆抬起了吗？", "Did the boom rise?")
-                    },
-                )
-            }
-            Phase::Watching { look, .. } => (
-                Question::Picture,
-                Words::new(
-                    format!(
-                        "{}。请到镜头前看：是这个车道的摄像机吗？有车时车牌读对了吗？（r 重新看）",
-                        look_words(look).chinese
-                    ),
-                    format!(
-                        "{}. Is it this lane's camera, and are the plates right where a car stands? (r looks \
-                         again)",
-                        look_words(look).english
-                    ),
-                ),
-            ),
-            Phase::Further => (
-                Question::Further,
-                Words::new(
-                    "修好后输入 r 再试一次；按回车继续下一项",
-                    "Put it right and type r to try again; Enter goes on",
-                ),
-            ),
-            Phase::Beginning
-            | Phase::Port { .. }
-            | Phase::Releasing { .. }
-            | Phase::Pulsing { .. }
-            | Phase::Over(_) => return,
-        };
-        out.push(Action::Ask(question, words));
     }
 
     fn input(&self) -> Option<(usize, &super::plan::InputPlan)> {
@@ -617,7 +506,7 @@ impl Session {
                 self.ask_again(out);
             }
             (Phase::Port { .. } | Phase::Releasing { .. } | Phase::Pulsing { .. }, _) => {
-                out.push(Action::Say(Words::new("请稍等", "One moment")))
+                out.push(Action::Say(Words::new("请稍等", "One moment")));
             }
             _ => {
                 out.push(Action::Say(Answer::legend()));
@@ -659,17 +548,17 @@ impl Session {
             contact.chattered = contact.chatters;
             contact.proven = false;
         }
-        self.phase = match item {
-            Item::Input { .. } | Item::Output { .. } => Phase::Port { since: now },
-            Item::Camera { lane } => {
-                out.push(Action::Look { lane });
-                Phase::Watching {
-                    since: now,
-                    look: Look::default(),
-                    asked: false,
-                }
-            }
-        };
+        if let Item::Camera { lane } = item {
+            out.push(Action::Look { lane });
+            self.phase = Phase::Watching {
+                since: now,
+                look: Look::default(),
+                asked: false,
+            };
+        } else {
+            self.phase = Phase::Port { since: now };
+            self.wait_for_port(now, now, out);
+        }
     }
 
     fn write_down(&mut self, finding: Finding, out: &mut Vec<Action>) {
@@ -705,313 +594,7 @@ impl Session {
         out.push(Action::ReleaseAll);
     }
 
-    // Inputs.
-
-    fn at_rest(&mut self, now: Monotonic, out: &mut Vec<Action>) {
-        let Some(contact) = self.contact() else {
-            return;
-        };
-        let Some(rest) = contact.level else {
-            out.push(Action::Say(Words::new(
-                "还没有读到稳定的电平，请再等一下回答 y",
-                "There is no steady level yet; wait a moment and answer y",
-            )));
-            return self.ask_again(out);
-        };
-        if rest {
-            out.push(Action::Say(Words::new(
-                "注意：静止时读到的是“动作”，可能常开常闭写反了，或线断了。继续试一次看看",
-                "Note: it reads as active at rest. Normally open and closed may be swapped, or a \
-                 wire is off. Let us see",
-            )));
-        }
-        self.phase = Phase::Activate {
-            rest,
-            since: now,
-            claimed: None,
-            reminded: false,
-        };
-        self.ask_again(out);
-    }
-
-    fn never_changed(&mut self, out: &mut Vec<Action>) {
-        let Some((_, input)) = self.input() else {
-            return;
-        };
-        let raw = self.contact().map_or(0, |contact| contact.changes);
-        let place = input.place.clone();
-        let (seen, cure) = if raw == 0 {
-            (
-                Words::new("触点一次也没有变化", "the contact never changed"),
-                Words::new(
-                    format!(
-                        "查线是否接在这里：{}；用万用表在端子上看触点是否真的动作；查公共线和检测器的电源",
-                        place.chinese
-                    ),
-                    format!(
-                        "check that it is wired here: {}; watch the contact with a meter at the terminal; \
-                         check the common wire and the detector's supply",
-                        place.english
-                    ),
-                ),
-            )
-        } else {
-            (
-                Words::new(
-                    format!("触点变化了 {raw} 次，但没有一次稳定"),
-                    format!("the contact changed {raw} times and never settled"),
-                ),
-                chatter_cure(),
-            )
-        };
-        self.wrong(seen, cure, out);
-    }
-
-    fn did_not_return(&mut self, rest: bool, out: &mut Vec<Action>) {
-        let (zh, en) = level_words(Some(!rest));
-        self.wrong(
-            Words::new(
-                format!("变化了一次，之后一直停在“{zh}”"),
-                format!("it changed once and has stayed {en} since"),
-            ),
-            Words::new(
-                "查触点是否卡住、地感检测器是否还占用、线是否短路",
-                "check for a stuck contact, a detector that is still occupied, a short circuit",
-            ),
-            out,
-        );
-    }
-
-    /// The input became active and rests again: what that shows.
-    fn judge_input(&mut self, now: Monotonic, rest: bool, out: &mut Vec<Action>) {
-        let Some(Item::Input { barrier, input }) = self.plan.items.get(self.at).cloned() else {
-            return;
-        };
-        let plan = self.plan.barriers[barrier].inputs[input].clone();
-        let contact = &mut self.barriers[barrier].contacts[input];
-        let changes = contact.changes;
-        if contact.chattered {
-            return self.wrong(
-                Words::new(
-                    format!("看到了动作，但触点抖动：变化了 {changes} 次"),
-                    format!("seen, but the contact chatters: {changes} changes"),
-                ),
-                chatter_cure(),
-                out,
-            );
-        }
-        if rest {
-            let key = texts::key(&plan.line, &self.plan.barriers[barrier].name);
-            let to = !plan.normally_closed;
-            return self.wrong(
-                Words::new(
-                    "极性反了：静止时读作动作，动作时读作静止",
-                    "the polarity is the wrong way round: active at rest, at rest when active",
-                ),
-                Words::new(
-                    format!("配置里改成 {key} = {{ …, normally_closed = {to} }}，再重新调试"),
-                    format!(
-                        "write {key} = {{ ..., normally_closed = {to} }} in the configuration and \
-                         begin again"
-                    ),
-                ),
-                out,
-            );
-        }
-        contact.proven = true;
-        self.write_down(
-            Finding::good(Words::new(
-                format!("动作、复位都看到了，触点变化 {changes} 次"),
-                format!("became active and rested again, {changes} changes of the contact"),
-            )),
-            out,
-        );
-        self.next(now, out);
-    }
-
-    // Outputs.
-
-    /// Whether somebody under this boom would be seen: an input that does so was seen to work
-    /// in this session, works still, and sees nobody.
-    fn under_watch(&self, barrier: usize) -> bool {
-        let seen = &self.barriers[barrier];
-        let inputs = self.plan.barriers[barrier].inputs.iter();
-        seen.port == Port::Held
-            && inputs.zip(&seen.contacts).any(|(input, contact)| {
-                input.is_safety()
-                    && contact.proven
-                    && !contact.chatters
-                    && contact.level == Some(false)
-            })
-    }
-
-    fn may_energise(&self, barrier: usize, output: Output) -> bool {
-        output != Output::Close || self.under_watch(barrier)
-    }
-
-    fn ask_to_move(&mut self, now: Monotonic, out: &mut Vec<Action>) {
-        let Some(Item::Output { barrier, output }) = self.plan.items.get(self.at) else {
-            return;
-        };
-        if !self.may_energise(*barrier, *output) {
-            return self.unwatched(out);
-        }
-        self.phase = Phase::MayMove { asked: now };
-        self.ask_again(out);
-    }
-
-    fn unwatched(&mut self, out: &mut Vec<Action>) {
-        self.wrong(
-            Words::new(
-                "没有试关闸：这次调试里没有看到闸下地感或光电正常动作并空闲",
-                "closing was not tried: no safety loop or light beam of this boom was seen to work \
-                 and to be clear in this session",
-            ),
-            Words::new(
-                "先让闸下地感或光电调试正常，闸杆下清空，再重新调试",
-                "let the safety loop or the light beam pass first, clear the boom, and begin again",
-            ),
-            out,
-        );
-    }
-
-    fn energise(&mut self, now: Monotonic, out: &mut Vec<Action>) {
-        let Some(Item::Output { barrier, output }) = self.plan.items.get(self.at).cloned() else {
-            return;
-        };
-        if !self.may_energise(barrier, output) {
-            return self.unwatched(out);
-        }
-        self.pulses += 1;
-        let cause = format!("doctor-{}-{}", self.id, self.pulses);
-        out.push(Action::Energise {
-            barrier,
-            output,
-            cause: cause.clone(),
-        });
-        self.phase = Phase::Pulsing {
-            cause,
-            since: now,
-            energised: None,
-        };
-    }
-
-    fn moves_by_itself(&mut self, out: &mut Vec<Action>) {
-        let active_low = self
-            .barrier()
-            .and_then(|barrier| self.plan.barriers[barrier].active_low);
-        let cure = match active_low {
-            Some(active_low) => Words::new(
-                format!(
-                    "断电，查继电器板是高电平还是低电平吸合；配置里试 relay = {{ …, active_low = {} }}。\
-                     也查开闸线是否接在常开触点（NO）",
-                    !active_low
-                ),
-                format!(
-                    "supply off; see whether the relay board is energised by a high or a low level and \
-                     try relay = {{ ..., active_low = {} }}. Check too that OPEN is wired to the normally \
-                     open contact (NO)",
-                    !active_low
-                ),
-            ),
-            None => Words::new(
-                "断电，查开闸线是否接在常开触点（NO），继电器触点是否粘住，道闸有没有别的开闸信号",
-                "supply off; check that OPEN is wired to the normally open contact (NO), that the relay \
-                 is not welded, and what else opens the barrier",
-            ),
-        };
-        self.wrong(
-            Words::new(
-                "继电器断开时闸杆自己动了",
-                "the boom moved by itself with its relay released",
-            ),
-            cure,
-            out,
-        );
-    }
-
-    fn moved(&mut self, length: Duration, out: &mut Vec<Action>) {
-        let ms = length.as_millis();
-        let close = matches!(
-            self.plan.items.get(self.at),
-            Some(Item::Output {
-                output: Output::Close,
-                ..
-            })
-        );
-        let (zh, en) = if close {
-            ("落下", "came down")
-        } else {
-            ("抬起", "rose")
-        };
-        self.write_down(
-            Finding::good(Words::new(
-                format!("脉冲 {ms} 毫秒，之后确认断开；安装人员看到闸杆{zh}"),
-                format!(
-                    "a pulse of {ms} ms, its release confirmed; the person saw that the boom {en}"
-                ),
-            )),
-            out,
-        );
-    }
-
-    fn did_not_move(&mut self, out: &mut Vec<Action>) {
-        self.wrong(
-            Words::new(
-                "继电器吸合又断开了，闸杆没有动",
-                "the relay was energised and released, the boom did not move",
-            ),
-            Words::new(
-                "听继电器有没有响、灯亮不亮：不响，查电源和接线、配置里的线号或路数；响了，查开闸线是否\
-                 接在继电器的 COM 和 NO、道闸控制器的开闸和公共端，道闸是否在遥控或锁定状态",
-                "listen for the relay and look at its lamp. Silent: check its supply, its wires and the \
-                 line or channel in the configuration. Heard: check that OPEN is wired to COM and NO and \
-                 to the controller's OPEN and common terminals, and that the controller is not locked",
-            ),
-            out,
-        );
-    }
-
-    fn not_energised(&mut self, seen: Words, cure: Words, out: &mut Vec<Action>) {
-        if let Some(barrier) = self.barrier() {
-            out.push(Action::Release { barrier });
-        }
-        self.wrong(seen, cure, out);
-    }
-
-    // Cameras.
-
-    fn looked(&mut self, look: &Look, right: bool, out: &mut Vec<Action>) {
-        out.push(Action::LookAway);
-        let seen = look_words(look);
-        if right && look.frames > 0 {
-            return self.write_down(Finding::good(seen), out);
-        }
-        let cure = if look.frames == 0 {
-            Words::new(
-                "查摄像机电源和网线，地址、用户名和密码文件；menshen check 会说缺什么",
-                "check the camera's supply and cable, its address, user and password file; menshen check \
-                 says what is missing",
-            )
-        } else {
-            Words::new(
-                "查这个车道写的是不是这台摄像机的地址；车牌读不对时，把镜头对准车牌、拉近、避开逆光",
-                "check that this lane names this camera's address; where plates are wrong, aim at the plate, \
-                 come nearer and avoid light from behind",
-            )
-        };
-        self.wrong(seen, cure, out);
-    }
-
-    // What is seen.
-
-    fn observed(
-        &mut self,
-        now: Monotonic,
-        barrier: usize,
-        what: Observation,
-        out: &mut Vec<Action>,
-    ) {
+    fn observed(&mut self, barrier: usize, what: Observation, out: &mut Vec<Action>) {
         let Some(seen) = self.barriers.get_mut(barrier) else {
             return;
         };
@@ -1050,22 +633,17 @@ impl Session {
                     self.ask_again(out);
                 }
             }
-            Observation::Event(event) => self.event(now, barrier, event, out),
+            Observation::Event(event) => self.event(barrier, event, out),
         }
     }
 
-    fn event(
-        &mut self,
-        _now: Monotonic,
-        barrier: usize,
-        event: BarrierEvent,
-        out: &mut Vec<Action>,
-    ) {
+    fn event(&mut self, barrier: usize, event: BarrierEvent, out: &mut Vec<Action>) {
         let seen = &mut self.barriers[barrier];
         match &event {
             BarrierEvent::RelayGuardReady => seen.port = Port::Held,
-            BarrierEvent::RelayGuardLost { reason } => seen.lose(reason.clone()),
-            BarrierEvent::ThreadRestarted { reason } => seen.lose(reason.clone()),
+            BarrierEvent::RelayGuardLost { reason } | BarrierEvent::ThreadRestarted { reason } => {
+                seen.lose(reason.clone());
+            }
             _ => {}
         }
         let here = self.barrier() == Some(barrier);
@@ -1093,13 +671,13 @@ impl Session {
                             "继电器没有吸合就断开了",
                             "the relay was released without having been energised",
                         ),
-                        port_cure(),
+                        texts::port_cure(),
                         out,
                     ),
                 }
             }
             BarrierEvent::OpeningRefused { cause, reason, .. } if cause.as_str() == mine => {
-                let (seen, cure) = refusal_words(reason);
+                let (seen, cure) = texts::refusal_words(reason);
                 self.not_energised(seen, cure, out);
             }
             BarrierEvent::OpeningFailed { cause, reason } if cause.as_str() == mine => {
@@ -1108,7 +686,7 @@ impl Session {
                         format!("继电器没有吸合：{reason}"),
                         format!("the relay was not energised: {reason}"),
                     ),
-                    port_cure(),
+                    texts::port_cure(),
                     out,
                 );
             }
@@ -1179,7 +757,7 @@ impl Session {
                         "没有确认继电器断开，所以没有试",
                         "the relay's release was not confirmed, so it was not tried",
                     ),
-                    port_cure(),
+                    texts::port_cure(),
                     out,
                 );
             }
@@ -1189,7 +767,7 @@ impl Session {
                         "没有等到脉冲的结果",
                         "what became of the pulse was not heard",
                     ),
-                    port_cure(),
+                    texts::port_cure(),
                     out,
                 );
             }
@@ -1229,7 +807,7 @@ impl Session {
                 format!("继电器和输入的端口不在手里：{reason}"),
                 format!("the port of relay and inputs is not held: {reason}"),
             ),
-            port_cure(),
+            texts::port_cure(),
             out,
         );
     }
@@ -1266,90 +844,4 @@ impl Seen {
             contact.proven = false;
         }
     }
-}
-
-fn level_words(level: Option<bool>) -> (&'static str, &'static str) {
-    match level {
-        Some(true) => ("动作", "active"),
-        Some(false) => ("静止", "at rest"),
-        None => ("还不稳定", "not steady yet"),
-    }
-}
-
-fn movement(output: Output) -> (&'static str, &'static str) {
-    match output {
-        Output::Open => ("抬起", "rise"),
-        Output::Close => ("落下", "come down"),
-        Output::Stop | Output::Test => ("保持不动", "stay where it is"),
-    }
-}
-
-fn chatter_cure() -> Words {
-    Words::new(
-        "查端子是否松、线是否和动力线走在一起；按钮质量差可在配置里把 debounce 加大到 100ms",
-        "check for a loose terminal and a cable that runs beside power lines; for a poor button raise \
-         debounce to 100ms in the configuration",
-    )
-}
-
-fn port_cure() -> Words {
-    Words::new(
-        "查板子的电源和线、配置里的设备名和线号、本用户的权限；别的程序不能同时占用",
-        "check the board's supply and cable, the device and line in the configuration, and this user's \
-         rights; no other program may hold it",
-    )
-}
-
-fn refusal_words(reason: Refusal) -> (Words, Words) {
-    match reason {
-        Refusal::StopActive => (
-            Words::new(
-                "急停输入动作，没有开闸",
-                "the STOP input is active; it was not opened",
-            ),
-            Words::new(
-                "旋开急停，或先把急停的极性调正",
-                "unlock STOP, or put its polarity right first",
-            ),
-        ),
-        Refusal::RelayGuardLost => (
-            Words::new(
-                "没有读到急停，或端口不在手里，没有开闸",
-                "STOP is not known or the port is not held; it was not opened",
-            ),
-            port_cure(),
-        ),
-        other => (
-            Words::new(
-                format!("道闸程序拒绝了（{other}）"),
-                format!("the barrier refused it: {other}"),
-            ),
-            Words::new("再试一次；还不行就重新开始调试", "try again, or begin anew"),
-        ),
-    }
-}
-
-fn look_words(look: &Look) -> Words {
-    let Some((width, height)) = look.size.filter(|_| look.frames > 0) else {
-        let why = look.trouble.clone().unwrap_or_default();
-        return Words::new(
-            format!("没有收到画面 {why}").trim().to_owned(),
-            format!("no picture came {why}").trim().to_owned(),
-        );
-    };
-    let rate = format!(
-        "{}.{}",
-        look.tenths_a_second / 10,
-        look.tenths_a_second % 10
-    );
-    let (plates_zh, plates_en) = if look.plates.is_empty() {
-        ("没有读到车牌".to_owned(), "no plate was read".to_owned())
-    } else {
-        let plates = look.plates.join(" ");
-        (format!("读到车牌 {plates}"), format!("read {plates}"))
-    };
-    Words::new(
-        format!("画面 {width} × {height}，每秒 {rate} 张，{plates_zh}"),
-        format!("pictures of {width} x {height}, {rate} a second, {plates_en}"),
-    )
 }

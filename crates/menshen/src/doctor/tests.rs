@@ -583,10 +583,9 @@ proptest! {
     ) {
         let mut play = Play::new();
         let mut beam = Beam::default();
-        let mut ready = [false; 2];
+        let mut ready = [true; 2];
         for barrier in 0..2 {
             play.event(barrier, BarrierEvent::RelayGuardReady);
-            ready[barrier] = true;
         }
         for happening in happenings {
             let asked = play.asked;
