@@ -438,6 +438,26 @@ fn a_killed_guard_is_replaced_and_its_successor_releases() {
     board.wait_on();
 }
 
+/// A guard that dies again and again is started ever later, but not where it leaves its relay
+/// energised.
+#[test]
+fn guards_that_keep_dying_in_their_pulses_are_replaced_at_once() {
+    let board = Board::new();
+    let barrier = InProcess::start("dying", board.wiring(), 500);
+    for n in 0..6 {
+        // Past the gap between two pulses.
+        thread::sleep(Duration::from_millis(350));
+        let cause = cause(&n.to_string());
+        barrier.handle.open(cause, Origin::Automatic).unwrap();
+        barrier.wait_for("energised", |e| matches!(e, BarrierEvent::Energised { .. }));
+        barrier.signal_guard(Signal::KILL);
+        barrier.wait_for("the successor", |e| *e == BarrierEvent::RelayGuardReady);
+    }
+    for held in board.wait_pulses(6) {
+        assert!(held < Duration::from_millis(500) + SLACK, "{held:?}");
+    }
+}
+
 #[test]
 fn a_hung_guard_is_replaced() {
     let board = Board::new();

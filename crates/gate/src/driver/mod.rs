@@ -4,8 +4,9 @@
 //! reports from the relay guard and the passing of time (at the latest every 50 ms), steps
 //! the pure barrier and carries out its actions. From the same loop it sends the guard a beat
 //! every 100 ms, so a loop that stalls loses the relay. A guard that dies, hangs or loses its
-//! port is replaced: at once the first time, then after 100 ms to 2 s. A panic drops the
-//! pipe, on which the guard releases, and the thread begins anew with nothing remembered.
+//! port is replaced: at once the first time and wherever its relay may be energised, else after
+//! 100 ms to 2 s. A panic drops the pipe, on which the guard releases, and the thread begins
+//! anew with nothing remembered.
 //!
 //! [`Commissioning`] is the same thread for whoever tries the wiring: no input opens the boom.
 

@@ -176,6 +176,7 @@ impl<'a> Turn<'a> {
             Report::Energised { cause, at_ns } => RelayReport::Energised { cause, at: at_ns },
             Report::Released { cause, at_ns, why } => {
                 tracing::debug!(barrier = self.config.name, ?cause, ?why, "relay released");
+                guard.released();
                 self.audience
                     .observe(|| Observation::Released { at: at_ns });
                 RelayReport::Released { cause, at: at_ns }
@@ -288,7 +289,8 @@ impl<'a> Turn<'a> {
         let Some(mut guard) = self.guard.take() else {
             return;
         };
-        if guard.ready_for(now) >= PROVEN {
+        // What it left energised, its successor releases: that cannot wait.
+        if guard.ready_for(now) >= PROVEN || guard.is_pulsing() {
             self.pause = Duration::ZERO;
         }
         guard.kill();
