@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use domain::event::Chain;
 use domain::{Entry, Event, PassageRecord, PlateNumber};
 use jiff::Timestamp;
+use rustix::process::Pid;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sim::street::{Light, Painter, Script, View, VisibleCar};
@@ -508,6 +509,32 @@ impl Gate {
         Ok(Duration::from_nanos(nanos))
     }
 
+    /// The relay guard of its only barrier, if it has one now.
+    ///
+    /// # Errors
+    /// If the system does not list its processes.
+    pub fn relay_guard(&self) -> Result<Option<Pid>, Failure> {
+        let own = self.child.id().to_string();
+        for process in std::fs::read_dir("/proc")? {
+            let path = process?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(id) = name.and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // One that has just ended has none of these any more.
+            let stat = std::fs::read_to_string(path.join("stat")).unwrap_or_default();
+            let words = std::fs::read(path.join("cmdline")).unwrap_or_default();
+            let parent = stat
+                .rsplit_once(')')
+                .and_then(|(_, rest)| rest.split_whitespace().nth(1));
+            let mut words = words.split(|byte| *byte == 0);
+            if parent == Some(&own) && words.any(|word| word == b"relay-guard") {
+                return Ok(Pid::from_raw(id));
+            }
+        }
+        Ok(None)
+    }
+
     /// kill -9, and waits for its end; what it had said until then.
     ///
     /// # Errors
@@ -530,7 +557,7 @@ impl Gate {
     /// If the system refuses.
     pub fn stop(mut self) -> Result<(Duration, bool), Failure> {
         let begin = Instant::now();
-        let id = rustix::process::Pid::from_child(&self.child);
+        let id = Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
         let status = self.child.wait()?;
         Ok((begin.elapsed(), status.success()))
@@ -615,7 +642,7 @@ impl Mosquitto {
     /// If the system refuses.
     pub fn stop(&mut self) -> Result<(), Failure> {
         if let Some(mut child) = self.child.take() {
-            let id = rustix::process::Pid::from_child(&child);
+            let id = Pid::from_child(&child);
             rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
             child.wait()?;
         }

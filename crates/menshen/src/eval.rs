@@ -9,7 +9,7 @@
 //! [`decision`] goes on from the same pictures to what the gate would have decided.
 
 mod decision;
-mod html;
+pub(crate) mod html;
 mod judge;
 mod labels;
 mod look;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 pub use memory::{Crash, MemoryStore};
-pub use sled_store::{CACHE_BYTES, Opened, SledStore};
+pub use sled_store::{CACHE_BYTES, KeepOut, Opened, SledStore};
 
 /// The areas of the one key space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
