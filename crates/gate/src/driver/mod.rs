@@ -77,6 +77,12 @@ enum Message {
         origin: Origin,
         asked: Monotonic,
     },
+    Hold {
+        cause: CauseId,
+        origin: Origin,
+        asked: Monotonic,
+    },
+    EndHold,
     Shutdown,
     Report {
         generation: u64,
@@ -172,15 +178,40 @@ impl Opener {
     /// [`DriverError::Ended`] after the thread has been shut down.
     pub fn open(&self, cause: CauseId, origin: Origin) -> Result<(), DriverError> {
         let asked = Monotonic::read();
-        self.inbox
-            .send(Message::Open {
-                cause,
-                origin,
-                asked,
-            })
-            .map_err(|_| DriverError::Ended {
-                name: self.name.to_string(),
-            })
+        self.send(Message::Open {
+            cause,
+            origin,
+            asked,
+        })
+    }
+
+    /// Asks that the boom be held open from now on, up to the profile's cap. What becomes of it
+    /// is told by [`BarrierEvent::HoldStarted`] or [`BarrierEvent::OpeningRefused`] with this
+    /// cause, and by [`BarrierEvent::HoldEnded`].
+    ///
+    /// # Errors
+    /// [`DriverError::Ended`] after the thread has been shut down.
+    pub fn hold(&self, cause: CauseId, origin: Origin) -> Result<(), DriverError> {
+        let asked = Monotonic::read();
+        self.send(Message::Hold {
+            cause,
+            origin,
+            asked,
+        })
+    }
+
+    /// Ends the hold, if there is one.
+    ///
+    /// # Errors
+    /// [`DriverError::Ended`] after the thread has been shut down.
+    pub fn end_hold(&self) -> Result<(), DriverError> {
+        self.send(Message::EndHold)
+    }
+
+    fn send(&self, message: Message) -> Result<(), DriverError> {
+        self.inbox.send(message).map_err(|_| DriverError::Ended {
+            name: self.name.to_string(),
+        })
     }
 }
 
