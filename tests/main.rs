@@ -5,5 +5,6 @@ mod broker;
 mod cameras;
 mod commands;
 mod crashes;
+mod orders;
 mod passes;
 mod road;
