@@ -332,6 +332,20 @@ impl Site {
         Ok(site)
     }
 
+    /// Changes the configuration: what stands there as `from` becomes `to`.
+    ///
+    /// # Errors
+    /// If it does not stand there, or the file cannot be read or written.
+    pub fn configure(&self, from: &str, to: &str) -> Result<(), Failure> {
+        let path = self.path("menshen.toml");
+        let text = std::fs::read_to_string(&path)?;
+        if !text.contains(from) {
+            return Err(format!("{from:?} does not stand in the configuration").into());
+        }
+        std::fs::write(path, text.replacen(from, to, 1))?;
+        Ok(())
+    }
+
     /// A path within the site.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -674,6 +688,28 @@ impl Mosquitto {
             .output()?;
         let text = String::from_utf8_lossy(&out.stdout).trim().to_owned();
         Ok((!text.is_empty()).then_some(text))
+    }
+
+    /// Asks the gate something; the body of its signed answer.
+    ///
+    /// # Errors
+    /// If the client cannot be started, or nothing is answered within ten seconds.
+    pub fn ask(&self, name: &str, payload: &str) -> Result<serde_json::Value, Failure> {
+        let out = self
+            .client("mosquitto_rr")
+            .args(["-q", "1", "-W", "10", "-m", payload])
+            .args(["-t", &format!("menshen/test/gate/request/{name}")])
+            .args(["-e", &format!("menshen/test/gate/response/{name}")])
+            .output()?;
+        if out.status.success() {
+            let mut signed: serde_json::Value = serde_json::from_slice(&out.stdout)?;
+            return Ok(signed["body"].take());
+        }
+        Err(format!(
+            "{name}: no answer: {}",
+            String::from_utf8_lossy(&out.stderr)
+        )
+        .into())
     }
 
     fn client(&self, program: &str) -> Command {

@@ -6,5 +6,6 @@ mod cameras;
 mod commands;
 mod crashes;
 mod doctor;
+mod orders;
 mod passes;
 mod road;

@@ -110,6 +110,14 @@ fn events() -> Vec<Event> {
             cause: passage().to_string(),
             why: "STOP is pressed; release it first".to_owned(),
         },
+        Event::HoldStarted {
+            barrier: barrier.clone(),
+            cause: "command-0101".to_owned(),
+        },
+        Event::HoldEnded {
+            barrier: barrier.clone(),
+            capped: false,
+        },
         Event::Barrier {
             barrier,
             state: "open".to_owned(),
@@ -175,6 +183,8 @@ fn events() -> Vec<Event> {
             | Event::GuardAnswered { .. }
             | Event::Opened { .. }
             | Event::OpeningRefused { .. }
+            | Event::HoldStarted { .. }
+            | Event::HoldEnded { .. }
             | Event::Barrier { .. }
             | Event::Camera { .. }
             | Event::Registry { .. }
@@ -414,7 +424,7 @@ fn every_message_fits_its_schema_and_a_changed_one_does_not() {
         }
         *seen.entry(schema).or_insert(0) += 1;
     }
-    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (16, 7, 3));
+    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (18, 7, 3));
 }
 
 #[test]

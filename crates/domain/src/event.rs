@@ -70,6 +70,21 @@ pub enum Event {
         /// Why not.
         why: String,
     },
+    /// A boom is held open from now on.
+    HoldStarted {
+        /// The barrier.
+        barrier: Name,
+        /// The one cause: "command-…" of the signed command.
+        cause: String,
+    },
+    /// A boom is held open no longer.
+    HoldEnded {
+        /// The barrier.
+        barrier: Name,
+        /// Whether the longest time that is allowed was over; otherwise it was released, or STOP,
+        /// a fault or the loss of the relay guard ended it.
+        capped: bool,
+    },
     /// A barrier changed its state.
     Barrier {
         /// The barrier.
@@ -263,6 +278,8 @@ impl Event {
             Self::GuardAnswered { .. } => "guard-answered",
             Self::Opened { .. } => "opened",
             Self::OpeningRefused { .. } => "opening-refused",
+            Self::HoldStarted { .. } => "hold-started",
+            Self::HoldEnded { .. } => "hold-ended",
             Self::Barrier { .. } => "barrier",
             Self::Camera { .. } => "camera",
             Self::Registry { .. } => "registry",

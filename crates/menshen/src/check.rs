@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use access::passage::Trigger;
+use bridge::MqttConfig;
 use domain::reading::Score;
 use domain::{Direction, Language, Words};
 use gate::line::Line;
@@ -207,6 +208,7 @@ fn surroundings(house: &House) -> Vec<Finding> {
             findings.extend(readable_by_all("mqtt.password_file".to_owned(), file));
             findings.extend(relative("mqtt.password_file".to_owned(), file));
         }
+        findings.extend(certificates(mqtt, credentials.as_deref()));
         if let Some(file) = &mqtt.keys_file {
             findings.extend(relative("mqtt.keys_file".to_owned(), file));
             findings.extend(enrolled(file));
@@ -265,6 +267,50 @@ fn credential(key: String, name: &str) -> Finding {
             format!("write LoadCredential={name}:/FILE in the unit"),
         ),
     )
+}
+
+/// What is wrong with the files of an encrypted connection.
+fn certificates(mqtt: &MqttConfig, credentials: Option<&Path>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, path) in [
+        ("mqtt.ca_file", &mqtt.ca_file),
+        ("mqtt.client_certificate", &mqtt.client_certificate),
+        ("mqtt.client_key", &mqtt.client_key),
+    ] {
+        if let Some(path) = path {
+            findings.extend(relative(name.to_owned(), path));
+        }
+    }
+    if let Some(file) = &mqtt.client_key {
+        findings.extend(readable_by_all("mqtt.client_key".to_owned(), file));
+    }
+    let files = match (mqtt.tls(credentials), &mqtt.client_key_credential) {
+        (Ok(files), _) => files,
+        (Err(_), Some(name)) => {
+            findings.push(credential("mqtt.client_key_credential".to_owned(), name));
+            // The rest can be looked at without it.
+            mqtt.ca_file
+                .clone()
+                .map(|ca| tls::Files { ca, client: None })
+        }
+        (Err(error), None) => {
+            findings.push(unreadable("mqtt.client_key", "私钥读不到", &error));
+            None
+        }
+    };
+    if let Some(Err(error)) = files.map(|files| files.client()) {
+        let key = match (error.key, &mqtt.client_key_credential) {
+            ("client_key", Some(_)) => "client_key_credential",
+            (key, _) => key,
+        };
+        findings.push((
+            Severity::Error,
+            format!("mqtt.{key}"),
+            error.wrong,
+            error.cure,
+        ));
+    }
+    findings
 }
 
 /// What is to be said about the file of enrolled keys.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    Action, Barrier, BarrierEvent, CLEAR_HOLD, Fault, Input, Origin, PULSE_MAX, PULSE_MIN,
-    Position, PulseProfile, Refusal, RelayReport, WAITING_MAX,
+    Action, Barrier, BarrierEvent, CLEAR_HOLD, Fault, HOLD_CAP_MIN, Input, Origin, PULSE_MAX,
+    PULSE_MIN, Position, PulseProfile, Refusal, RelayReport, WAITING_MAX,
 };
 use crate::cause::CauseId;
 use crate::line::{Line, LineFault};
@@ -40,6 +40,8 @@ struct World {
     started: Vec<CauseId>,
     pulses: Vec<(u64, CauseId)>,
     refused: Vec<(CauseId, Refusal)>,
+    /// Since when the boom is held.
+    held: Option<u64>,
     /// Something fresh happened since STOP was last pressed that a fire may act on.
     fire_may_act: bool,
     last_stop: Option<u64>,
@@ -47,6 +49,12 @@ struct World {
     next: u64,
     events: Vec<BarrierEvent>,
 }
+
+/// The defaults, and a boom that can be held.
+const PROFILE: PulseProfile = PulseProfile {
+    hold_cap: Some(HOLD_CAP_MIN),
+    ..PulseProfile::DEFAULT
+};
 
 fn ms(span: Duration) -> u64 {
     span.as_millis() as u64
@@ -59,11 +67,7 @@ fn cause(n: u64) -> CauseId {
 impl World {
     fn new(lines: &[Line]) -> Self {
         Self {
-            barrier: Barrier::new(
-                PulseProfile::default(),
-                lines.iter().cloned(),
-                Monotonic::default(),
-            ),
+            barrier: Barrier::new(PROFILE, lines.iter().cloned(), Monotonic::default()),
             now: 0,
             mode: Relay::Good,
             alive: false,
@@ -75,6 +79,7 @@ impl World {
             started: Vec::new(),
             pulses: Vec::new(),
             refused: Vec::new(),
+            held: None,
             fire_may_act: true,
             last_stop: None,
             latched: false,
@@ -125,7 +130,7 @@ impl World {
     }
 
     fn pulse(&mut self, cause: CauseId, duration: Duration) {
-        let profile = PulseProfile::default();
+        let profile = PROFILE;
         let is_fire = cause.as_str().starts_with("fire");
         assert!(self.alive, "a pulse without a relay guard");
         assert_ne!(
@@ -146,6 +151,10 @@ impl World {
         if is_fire {
             assert_eq!(self.levels.get(&Line::Fire), Some(&true), "no fire");
             assert!(self.fire_may_act, "fire restarted by itself after STOP");
+        } else if cause.as_str().starts_with("hold") {
+            let since = self.held.expect("a pulse for a hold that has ended");
+            assert!(self.now - since < ms(HOLD_CAP_MIN), "held beyond the cap");
+            assert!(self.last_stop.is_none_or(|stop| stop <= since));
         } else if let Some(asked) = self.asked.get(&cause) {
             assert!(self.now - asked <= 13_000, "an old request moved the boom");
             assert!(self.last_stop.is_none_or(|stop| stop <= *asked));
@@ -203,6 +212,15 @@ impl World {
                 if self.asked.contains_key(cause) && *reason != Refusal::Duplicate =>
             {
                 self.refused.push((cause.clone(), *reason));
+            }
+            BarrierEvent::HoldStarted { cause, .. } => {
+                assert!(cause.as_str().starts_with("hold"));
+                self.held = Some(self.now);
+            }
+            BarrierEvent::HoldEnded { capped } => {
+                let since = self.held.take().expect("a hold that was none has ended");
+                let full = self.now - since >= ms(HOLD_CAP_MIN);
+                assert_eq!(*capped, full);
             }
             BarrierEvent::FaultLatched {
                 fault: Fault::RelayNotReleased,
@@ -276,6 +294,29 @@ impl World {
             assert!(self.reason_of(&cause).is_some(), "kept for STOP's end");
         }
         cause
+    }
+
+    fn hold(&mut self, origin: Origin) -> CauseId {
+        self.next += 1;
+        let cause = CauseId::new(format!("hold-asked-{}", self.next)).unwrap();
+        let asked = Monotonic::from_millis(self.now);
+        self.step(Input::Hold {
+            cause: cause.clone(),
+            origin,
+            asked,
+        });
+        cause
+    }
+
+    fn hold_refused(&self, cause: &CauseId) -> Option<Refusal> {
+        self.events.iter().find_map(|event| match event {
+            BarrierEvent::OpeningRefused {
+                cause: refused,
+                reason,
+                ..
+            } if refused == cause => Some(*reason),
+            _ => None,
+        })
     }
 
     fn ask_again(&mut self) {
@@ -1067,11 +1108,133 @@ fn every_fault_names_its_cure_and_those_of_the_relays_stop_openings() {
     }
 }
 
+#[test]
+fn a_hold_pulses_at_once_and_again_until_it_is_ended() {
+    let mut world = World::ready(&[]);
+    let hold = world.hold(Origin::Command);
+    assert_eq!(world.pulses, [(0, hold.clone())]);
+    world.wait(12_000);
+    let times: Vec<u64> = world.pulses.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [0, 5000, 10_000]);
+    world.step(Input::EndHold);
+    assert!(
+        world
+            .events
+            .contains(&BarrierEvent::HoldEnded { capped: false })
+    );
+    world.wait(60_000);
+    assert_eq!(world.pulses.len(), 3);
+    world.step(Input::EndHold);
+    // The same cause has had its hold.
+    let asked = Monotonic::from_millis(world.now);
+    world.step(Input::Hold {
+        cause: hold.clone(),
+        origin: Origin::Command,
+        asked,
+    });
+    assert_eq!(world.hold_refused(&hold), Some(Refusal::Duplicate));
+    assert_eq!(world.pulses.len(), 3);
+}
+
+#[test]
+fn a_hold_ends_at_its_cap_and_a_second_one_begins_the_time_anew() {
+    let mut world = World::ready(&[]);
+    world.hold(Origin::Schedule);
+    world.wait(ms(HOLD_CAP_MIN) - 1000);
+    world.hold(Origin::Guard);
+    world.wait(ms(HOLD_CAP_MIN) - 10);
+    assert!(world.held.is_some());
+    world.wait(10);
+    assert!(
+        world
+            .events
+            .contains(&BarrierEvent::HoldEnded { capped: true })
+    );
+    let pulses = world.pulses.len();
+    world.wait(20_000);
+    assert_eq!(world.pulses.len(), pulses);
+}
+
+#[test]
+fn nobody_holds_a_boom_that_is_not_set_up_for_it_and_no_car_holds_one() {
+    let mut world = World::ready(&[Line::Fire, Line::Stop]);
+    let car = world.hold(Origin::Automatic);
+    assert_eq!(world.hold_refused(&car), Some(Refusal::NotForHolding));
+    world.line(&Line::Stop, true);
+    let stopped = world.hold(Origin::Command);
+    assert_eq!(world.hold_refused(&stopped), Some(Refusal::StopActive));
+    world.line(&Line::Stop, false);
+    world.now = 10_000;
+    let late = CauseId::new("hold-late").unwrap();
+    world.step(Input::Hold {
+        cause: late.clone(),
+        origin: Origin::Command,
+        asked: Monotonic::from_millis(9000),
+    });
+    assert_eq!(world.hold_refused(&late), Some(Refusal::Stale));
+    world.kill();
+    let nobody = world.hold(Origin::Command);
+    assert_eq!(world.hold_refused(&nobody), Some(Refusal::RelayGuardLost));
+    world.barrier = Barrier::new(PulseProfile::DEFAULT, [], Monotonic::from_millis(world.now));
+    world.revive();
+    let unfit = world.hold(Origin::Guard);
+    assert_eq!(world.hold_refused(&unfit), Some(Refusal::CannotHold));
+    world.wait(10_000);
+    assert!(world.pulses.is_empty());
+}
+
+#[test]
+fn what_ends_a_hold_does_not_let_it_come_back() {
+    for what in ["stop", "guard", "fault", "shutdown"] {
+        let mut world = World::ready(&[Line::Stop]);
+        if what == "fault" {
+            world.mode = Relay::Welded;
+        }
+        world.hold(Origin::Guard);
+        world.wait(if what == "fault" { 2000 } else { 700 });
+        match what {
+            "stop" => world.line(&Line::Stop, true),
+            "guard" => world.kill(),
+            "shutdown" => world.step(Input::Shutdown),
+            _ => {}
+        }
+        assert_eq!(world.held, None, "{what}");
+        world.mode = Relay::Good;
+        world.line(&Line::Stop, false);
+        world.kill();
+        world.revive();
+        world.line(&Line::Stop, false);
+        world.wait(20_000);
+        assert_eq!(world.pulses.len(), 1, "{what}");
+    }
+}
+
+#[test]
+fn a_fire_goes_before_a_hold_and_a_car_waits_only_the_dead_time_under_one() {
+    let mut world = World::ready(&[Line::Fire]);
+    world.hold(Origin::Command);
+    let car = world.ask(Origin::Automatic);
+    world.wait(810);
+    assert_eq!(world.pulses.last(), Some(&(800, car)));
+    world.line(&Line::Fire, true);
+    world.wait(10_000);
+    assert!(
+        world.pulses[2..]
+            .iter()
+            .all(|(_, cause)| cause.as_str().starts_with("fire"))
+    );
+    world.line(&Line::Fire, false);
+    world.wait(6000);
+    assert!(world.pulses.last().unwrap().1.as_str().starts_with("hold"));
+}
+
 #[derive(Debug, Clone)]
 enum Happening {
     Wait(u64),
     Ask(Origin),
     AskAgain,
+    Hold(Origin),
+    EndHold,
     Line(Line, bool),
     Mode(Relay),
     Kill,
@@ -1083,6 +1246,11 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Origin::Automatic),
         Just(Origin::Guard),
         Just(Origin::Command)
+    ];
+    let holder = prop_oneof![
+        Just(Origin::Automatic),
+        Just(Origin::Guard),
+        Just(Origin::Schedule)
     ];
     let line = prop_oneof![
         Just(Line::Stop),
@@ -1102,6 +1270,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (2000u64..7000).prop_map(Happening::Wait),
         6 => origin.prop_map(Happening::Ask),
         1 => Just(Happening::AskAgain),
+        2 => holder.prop_map(Happening::Hold),
+        1 => Just(Happening::EndHold),
+        1 => (55_000u64..65_000).prop_map(Happening::Wait),
         4 => (line, any::<bool>()).prop_map(|(line, active)| Happening::Line(line, active)),
         1 => mode.prop_map(Happening::Mode),
         1 => Just(Happening::Kill),
@@ -1125,6 +1296,8 @@ proptest! {
                 Happening::Wait(millis) => world.wait(millis),
                 Happening::Ask(origin) => { world.ask(origin); }
                 Happening::AskAgain => world.ask_again(),
+                Happening::Hold(origin) => { world.hold(origin); }
+                Happening::EndHold => world.step(Input::EndHold),
                 Happening::Line(line, active) => world.line(&line, active),
                 Happening::Mode(mode) => world.mode = mode,
                 Happening::Kill => world.kill(),
@@ -1133,6 +1306,7 @@ proptest! {
         }
         world.mode = Relay::Good;
         world.revive();
+        world.step(Input::EndHold);
         for line in &lines {
             world.line(line, false);
         }

@@ -84,6 +84,12 @@ enum Message {
         asked: Monotonic,
     },
     Release,
+    Hold {
+        cause: CauseId,
+        origin: Origin,
+        asked: Monotonic,
+    },
+    EndHold,
     Shutdown,
     Report {
         generation: u64,
@@ -188,6 +194,29 @@ impl Opener {
             origin,
             asked,
         })
+    }
+
+    /// Asks that the boom be held open from now on, up to the profile's cap. What becomes of it
+    /// is told by [`BarrierEvent::HoldStarted`] or [`BarrierEvent::OpeningRefused`] with this
+    /// cause, and by [`BarrierEvent::HoldEnded`].
+    ///
+    /// # Errors
+    /// [`DriverError::Ended`] after the thread has been shut down.
+    pub fn hold(&self, cause: CauseId, origin: Origin) -> Result<(), DriverError> {
+        let asked = Monotonic::read();
+        self.send(Message::Hold {
+            cause,
+            origin,
+            asked,
+        })
+    }
+
+    /// Ends the hold, if there is one.
+    ///
+    /// # Errors
+    /// [`DriverError::Ended`] after the thread has been shut down.
+    pub fn end_hold(&self) -> Result<(), DriverError> {
+        self.send(Message::EndHold)
     }
 
     fn send(&self, message: Message) -> Result<(), DriverError> {

@@ -139,6 +139,19 @@ impl<'a> Turn<'a> {
                     asked,
                 },
             ),
+            Message::Hold {
+                cause,
+                origin,
+                asked,
+            } => self.step(
+                now,
+                Input::Hold {
+                    cause,
+                    origin,
+                    asked,
+                },
+            ),
+            Message::EndHold => self.step(now, Input::EndHold),
             Message::Report { generation, report } if generation == *self.generation => {
                 self.reported(now, report);
             }
@@ -363,7 +376,7 @@ impl<'a> Turn<'a> {
                         let report = RelayReport::Released { cause, at: at_ns };
                         self.step(Monotonic::read(), Input::Relay(report));
                     }
-                    message @ Message::Open { .. } => self.take(message),
+                    message @ (Message::Open { .. } | Message::Hold { .. }) => self.take(message),
                     _ => {}
                 }
             }

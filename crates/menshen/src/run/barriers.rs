@@ -56,15 +56,23 @@ pub(crate) struct BarrierLink {
     opener: Opener,
     causes: Causes,
     answers: AtomicU32,
+    /// How long the boom may be held open; none if it cannot be held.
+    hold_cap: Option<Duration>,
 }
 
 impl BarrierLink {
-    pub(crate) fn new(lane: Name, opener: Opener, causes: &Causes) -> Self {
+    pub(crate) fn new(
+        lane: Name,
+        opener: Opener,
+        causes: &Causes,
+        hold_cap: Option<Duration>,
+    ) -> Self {
         Self {
             lane,
             opener,
             causes: Arc::clone(causes),
             answers: AtomicU32::new(0),
+            hold_cap,
         }
     }
 
@@ -109,6 +117,24 @@ impl BarrierLink {
         self.opener
             .open(cause, gate::barrier::Origin::Command)
             .map_err(|e| e.to_string())
+    }
+
+    /// How long the boom may be held open; none if it cannot be held.
+    pub(crate) fn hold_cap(&self) -> Option<Duration> {
+        self.hold_cap
+    }
+
+    /// Asks on a signed command that the boom be held open. `cause` is never the same twice.
+    pub(crate) fn hold(&self, cause: &str) -> Result<(), String> {
+        let cause = CauseId::new(cause).map_err(|e| e.to_string())?;
+        self.opener
+            .hold(cause, gate::barrier::Origin::Command)
+            .map_err(|e| e.to_string())
+    }
+
+    /// Ends the hold, if there is one.
+    pub(crate) fn end_hold(&self) -> Result<(), String> {
+        self.opener.end_hold().map_err(|e| e.to_string())
     }
 }
 
@@ -226,10 +252,17 @@ impl Newsroom {
                 info!(barrier = %self.barrier, "the relay's port is held, everything is inactive");
                 self.state("ready");
             }
+            BarrierEvent::HoldStarted { cause, .. } => {
+                let cause = cause.as_str().to_owned();
+                info!(barrier = %self.barrier, cause, "the boom is held open");
+                self.records.record(Event::HoldStarted { barrier, cause });
+            }
+            BarrierEvent::HoldEnded { capped } => {
+                info!(barrier = %self.barrier, capped, "the boom is held open no longer");
+                self.records.record(Event::HoldEnded { barrier, capped });
+            }
             // News of the managed profile, which no thread drives yet.
-            BarrierEvent::HoldStarted { .. }
-            | BarrierEvent::HoldEnded { .. }
-            | BarrierEvent::Tailgated { .. } => {
+            BarrierEvent::Tailgated { .. } => {
                 info!(barrier = %self.barrier, event = ?event, "news of the barrier");
             }
             BarrierEvent::ThreadRestarted { reason } => {

@@ -404,7 +404,12 @@ impl Common {
         let mut posts = Vec::new();
         for lane in house.lanes.iter().filter(|lane| lane.barrier == at_barrier) {
             let name = lane.settings.lane.clone();
-            let link = BarrierLink::new(name.clone(), handle.opener(), &causes);
+            let link = BarrierLink::new(
+                name.clone(),
+                handle.opener(),
+                &causes,
+                barrier.profile.hold_cap,
+            );
             let running = self.start_lane(lane, link, house.margins)?;
             posts.push((name, running.messages.clone()));
             lanes.push(running);

@@ -2,8 +2,8 @@
 //!
 //! The bridge has judged a command before it comes here: its signature, its lane, its single
 //! use. Opening and refusing are the guard's answers where a vehicle waits for one; an opening
-//! without a vehicle that waits is asked of the barrier, which ranks it behind STOP, fire and
-//! guard. What cannot be done yet is declined in words, never passed over.
+//! without a vehicle that waits, and a hold, is asked of the barrier, which ranks it behind STOP,
+//! fire and guard. What cannot be done yet is declined in words, never passed over.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -16,7 +16,7 @@ use domain::command::{Command, KeyRing, Row, RowChange};
 use domain::{Event, Name};
 use tracing::warn;
 
-use super::guardroom::Guardroom;
+use super::guardroom::{Door, Guardroom};
 use super::records::{Books, Records};
 use crate::registry::Change;
 
@@ -72,9 +72,8 @@ impl House {
                 .guardroom
                 .answer(Some(lane), *passage, false, signer(by))
                 .map_err(Declined::not_possible),
-            Command::Hold { .. } | Command::Release { .. } => Err(Declined::not_supported(
-                "this gate's barriers open by a pulse and cannot be held from afar yet; hold them at their own controller / 暂不支持常开",
-            )),
+            Command::Hold { lane } => self.hold(lane, cause),
+            Command::Release { lane } => self.release(lane),
             Command::Reload => self.reload(),
             Command::RegistryChange { change } => self.change(change, by),
             Command::RegistrySync { .. } => Err(Declined::not_supported(
@@ -83,15 +82,49 @@ impl House {
         }
     }
 
-    fn open(&self, lane: &Name, by: &Name, cause: &str) -> Result<String, Declined> {
-        let Some(door) = self.guardroom.door(lane) else {
-            return Err(Declined::not_possible(format!("there is no lane {lane}")));
-        };
+    fn door(&self, lane: &Name) -> Result<&Door, Declined> {
+        self.guardroom.door(lane).ok_or_else(|| {
+            Declined::not_possible(format!("there is no lane {lane} / 没有这条车道"))
+        })
+    }
+
+    /// The lane, if it opens its boom at all.
+    fn open_door(&self, lane: &Name) -> Result<&Door, Declined> {
+        let door = self.door(lane)?;
         if door.shadow {
             return Err(Declined::not_possible(format!(
                 "lane {lane} is in shadow mode and opens nothing / 影子模式不开闸"
             )));
         }
+        Ok(door)
+    }
+
+    fn hold(&self, lane: &Name, cause: &str) -> Result<String, Declined> {
+        let door = self.open_door(lane)?;
+        let Some(cap) = door.barrier.hold_cap() else {
+            return Err(Declined::not_supported(
+                "this barrier cannot be held open: it has no hold_cap in its configuration; hold it at its own controller / 此道闸未设 hold_cap，不能常开",
+            ));
+        };
+        door.barrier.hold(cause).map_err(Declined::not_possible)?;
+        Ok(format!(
+            "lane {lane}: the barrier was asked to hold its boom open for {} s at the most / 常开，最长 {0} 秒; what became of it is told by the event with this cause: {cause}",
+            cap.as_secs()
+        ))
+    }
+
+    fn release(&self, lane: &Name) -> Result<String, Declined> {
+        self.door(lane)?
+            .barrier
+            .end_hold()
+            .map_err(Declined::not_possible)?;
+        Ok(format!(
+            "lane {lane}: the barrier was asked to end the hold, if there is one / 已取消常开; the event hold-ended tells of it"
+        ))
+    }
+
+    fn open(&self, lane: &Name, by: &Name, cause: &str) -> Result<String, Declined> {
+        let door = self.open_door(lane)?;
         if door.pulse.asking().is_some() {
             return self
                 .guardroom

@@ -417,7 +417,8 @@ impl Watch {
                     Refusal::StopActive
                     | Refusal::FireHoldsOpen
                     | Refusal::ShuttingDown
-                    | Refusal::NotForHolding => {}
+                    | Refusal::NotForHolding
+                    | Refusal::CannotHold => {}
                 }
             }
             BarrierEvent::OpeningWaits { cause, .. } => {
