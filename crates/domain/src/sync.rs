@@ -137,10 +137,15 @@ impl Manifest {
         }
     }
 
+    /// Whether the pages of one are those of the other.
+    fn carries_the_pages_of(&self, other: &Self) -> bool {
+        (self.root, self.pages) == (other.root, other.pages)
+    }
+
     fn check(&self) -> Result<(), Fault> {
         let later = self.base.is_none_or(|base| base.version < self.version);
-        let short = self.why.chars().count() <= WHY_CHARACTERS
-            && !self.why.chars().any(char::is_control);
+        let short =
+            self.why.chars().count() <= WHY_CHARACTERS && !self.why.chars().any(char::is_control);
         if self.pages <= MOST_PAGES && later && short {
             Ok(())
         } else {
@@ -387,7 +392,7 @@ pub enum Begun {
     InForce,
     /// A transfer begins; what was kept of another one is to be forgotten.
     Anew,
-    /// It is the one that is open; its pages are still there.
+    /// It carries the pages of the one that is open; those that have come are still there.
     Resumed,
 }
 
@@ -428,9 +433,15 @@ impl Transfer {
         ranges
     }
 
+    /// How many pages have not come.
+    pub fn lacks(&self) -> u32 {
+        // Only pages of the transfer are in it, so there are at most as many.
+        self.manifest.pages - self.have.len() as u32
+    }
+
     /// Whether every page is there.
     pub fn is_whole(&self) -> bool {
-        self.have.len() == self.manifest.pages as usize
+        self.lacks() == 0
     }
 }
 
@@ -501,7 +512,10 @@ impl Receiver {
             return Err(Fault::OtherBase);
         }
         match &mut self.open {
-            Some(open) if open.manifest == *manifest => {
+            // Whoever sends the same again may give it a later number and another reason: pages
+            // belong to their root.
+            Some(open) if open.manifest.carries_the_pages_of(manifest) => {
+                open.manifest = manifest.clone();
                 open.by = by.clone();
                 Ok(Begun::Resumed)
             }

@@ -53,6 +53,9 @@ impl Gate {
             self.kept.clear();
             self.stored = Some((manifest.clone(), key()));
         }
+        if begun == Begun::Resumed {
+            self.stored = Some((manifest.clone(), key()));
+        }
         self.finish();
         Ok(begun)
     }
@@ -105,6 +108,8 @@ enum Happening {
     Moved(Index, Index),
     /// The manifest again.
     Again,
+    /// The same register under a later number: a sending that was begun anew.
+    Renumbered,
     /// An older manifest.
     Older,
     /// Killed, with pages that were not on the disk.
@@ -118,6 +123,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => any::<Index>().prop_map(Happening::Foreign),
         1 => any::<(Index, Index)>().prop_map(|(a, b)| Happening::Moved(a, b)),
         1 => Just(Happening::Again),
+        1 => Just(Happening::Renumbered),
         1 => Just(Happening::Older),
         1 => prop::collection::vec(any::<Index>(), 0..3).prop_map(Happening::Restart),
     ]
@@ -146,7 +152,7 @@ proptest! {
         for page in &before {
             gate.take(page).unwrap();
         }
-        let coming = manifest(2, &pages, None);
+        let mut coming = manifest(2, &pages, None);
         prop_assert_eq!(gate.begin(&coming), Ok(Begun::Anew));
         for happening in happenings {
             let done = gate.applied.len() == 2;
@@ -174,6 +180,11 @@ proptest! {
                     let begun = gate.begin(&coming);
                     prop_assert_eq!(begun, Ok(if done { Begun::InForce } else { Begun::Resumed }));
                 }
+                Happening::Renumbered => if !done {
+                    coming.version.0 += 1;
+                    coming.why.push('2');
+                    prop_assert_eq!(gate.begin(&coming), Ok(Begun::Resumed));
+                }
                 Happening::Older => {
                     let begun = gate.begin(&manifest(1, &others, None));
                     prop_assert!(matches!(begun, Err(Fault::Older { .. })), "{:?}", begun);
@@ -183,6 +194,7 @@ proptest! {
             if let Some(open) = gate.receiver.open() {
                 let missing = open.missing();
                 let told: u32 = missing.iter().map(|(from, to)| to - from + 1).sum();
+                prop_assert_eq!(told, open.lacks());
                 prop_assert_eq!(told as usize, pages.len() - gate.kept.len());
                 prop_assert_eq!(gate.receiver.in_force().map(|e| e.version.0), Some(1));
             }
