@@ -37,7 +37,7 @@ use crate::registry::import::{self, ImportOptions, Imported};
 use crate::registry::rows::{Change, Rows, RowsError};
 use crate::registry::{RegistryView, Vehicle};
 use crate::store::{Batch, SledStore, Store, StoreError};
-pub use transfer::{Arrival, TransferError};
+pub use transfer::{Arrival, Standing, TransferError};
 
 /// The register's copy in the folder.
 pub const EXPORT: &str = "registry-export.csv";

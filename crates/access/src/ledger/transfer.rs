@@ -5,10 +5,10 @@
 //! taken over in one batch with its journal entry, which also ends the transfer: a crash leaves
 //! the old register with the transfer still open, or the new one.
 
+use domain::Name;
 use domain::command::Refusal;
 use domain::event::RegistryChange;
 use domain::sync::{Begun, Edition, Fault, Manifest, Page, Receiver, Scope, Took, Transfer};
-use domain::Name;
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, Ledger, LedgerError};
@@ -118,10 +118,7 @@ fn forget(store: &dyn Store) -> Result<(), StoreError> {
 }
 
 /// The receiver as an earlier run left it.
-pub(super) fn reopen(
-    store: &dyn Store,
-    in_force: Option<Edition>,
-) -> Result<Receiver, StoreError> {
+pub(super) fn reopen(store: &dyn Store, in_force: Option<Edition>) -> Result<Receiver, StoreError> {
     let mut receiver = Receiver::new(in_force);
     let key = opened_key();
     let opened = store.get(&key)?;
@@ -139,7 +136,7 @@ pub(super) fn reopen(
 }
 
 /// What a register says of itself: digests that are equal where the registers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// This gate's count of changes.
     pub version: u64,
@@ -148,6 +145,7 @@ pub struct Standing {
     /// The digest of everything in force but numbered passes.
     pub register: domain::event::Digest,
     /// What was last taken over from a server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<Edition>,
     /// Records that are otherwise here than in that.
     pub differing: u64,
@@ -212,9 +210,7 @@ impl Ledger {
     ) -> Result<Arrival, LedgerError> {
         self.readable()?;
         let mut receiver = self.receiver.clone();
-        let begun = receiver
-            .begin(manifest, by)
-            .map_err(TransferError::Fault)?;
+        let begun = receiver.begin(manifest, by).map_err(TransferError::Fault)?;
         match begun {
             Begun::InForce => return Ok(Arrival::InForce),
             Begun::Resumed => {}
@@ -280,19 +276,27 @@ impl Ledger {
     }
 
     /// Takes the open transfer over, whose pages are all there. `shrink` is how many vehicles in
-    /// a hundred may go without a person's word; a person's word is 100. Durable when this
-    /// returns.
+    /// a hundred may go without a person's word; a person who `accepted` it is asked no further.
+    /// Durable when this returns.
     ///
     /// # Errors
     /// [`TransferError::Shrinks`] if it waits for a person; [`RowsError::Roll`] if what comes out
     /// is not sound or not what was announced, then the transfer is given up; or if the disk
     /// fails, then the old register holds and the transfer stays open.
-    pub fn take_over(&mut self, shrink: u8, stamp: Stamp) -> Result<Changed, LedgerError> {
+    pub fn take_over(
+        &mut self,
+        shrink: u8,
+        accepted: Option<&str>,
+        stamp: Stamp,
+    ) -> Result<Changed, LedgerError> {
         let (open, takeover) = self.plan()?;
         let rows = self.readable()?;
         let before = rows.view().len() as u64;
         let removed = takeover.removed;
-        if removed > ALWAYS_ALLOWED && removed * 100 > before * u64::from(shrink) {
+        if accepted.is_none()
+            && removed > ALWAYS_ALLOWED
+            && removed * 100 > before * u64::from(shrink)
+        {
             return Err(TransferError::Shrinks {
                 removed,
                 of: before,
@@ -313,7 +317,10 @@ impl Ledger {
             records: difference.records,
             contested,
         };
-        let by = format!("key {}", open.by);
+        let by = match accepted {
+            None => format!("key {}", open.by),
+            Some(person) => format!("key {}, accepted by {person}", open.by),
+        };
         let changed = self.apply(batch, prepared, change, (&by, &open.manifest.why), stamp)?;
         self.sweep();
         Ok(changed)

@@ -19,8 +19,8 @@ use domain::sync::{Edition, Manifest, Page};
 use serde::{Deserialize, Serialize};
 
 use super::book::{Book, Edit, EditError, Household, MOST_EDITS, Record, RecordKey};
-use super::sync::{self, Departure, Departures, Merged, RollError, Side, Standing};
 use super::change::{Difference, note};
+use super::sync::{self, Departure, Departures, Merged, RollError, Side, Standing};
 use super::{RegistryView, Vehicle};
 use crate::pass::Pass;
 use crate::store::record::{self, Fault};
@@ -277,9 +277,8 @@ fn put_pointer(pointer: &Pointer, batch: &mut Batch) -> Result<(), RowsError> {
 
 /// All departures by their keys, and how many are damaged.
 fn read_departures(store: &dyn Store) -> Result<(Departures, usize), StoreError> {
-    let (found, damaged) = read_area::<Vec<u8>, Departure>(store, Area::Departures, |key| {
-        Some(key.to_vec())
-    })?;
+    let (found, damaged) =
+        read_area::<Vec<u8>, Departure>(store, Area::Departures, |key| Some(key.to_vec()))?;
     let departures = found.into_values().map(|d| (d.key.clone(), d));
     Ok((departures.collect(), damaged))
 }

@@ -23,10 +23,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::event::Digest;
 use domain::sync::{
     Base, Edition, Manifest, PackError, Page, RegisterVersion, Scope, digest_of, pack, root_of,
 };
-use domain::event::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::book::{Book, Edit, EditError, Household, Record, RecordKey};
