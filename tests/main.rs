@@ -7,3 +7,4 @@ mod commands;
 mod crashes;
 mod passes;
 mod road;
+mod sync;
