@@ -184,9 +184,7 @@ impl Barrier {
         asked: Monotonic,
         out: &mut Actions,
     ) {
-        let taken = self.pulsed.knows(&cause)
-            || self.waiting.holds(&cause)
-            || self.in_flight.as_ref().is_some_and(|f| f.cause == cause);
+        let taken = self.pulsed.knows(&cause) || self.waiting.holds(&cause);
         let refusal = if !guard!(CauseOnce => !taken) {
             Some(Refusal::Duplicate)
         } else if self.ending {
@@ -342,6 +340,8 @@ impl Barrier {
 
     fn latch(&mut self, fault: Fault, out: &mut Actions) {
         if !self.faults.contains(&fault) {
+            // Whoever holds the button now did not know of it.
+            self.pressed = None;
             self.faults.push(fault.clone());
             out.push(Action::Report(BarrierEvent::FaultLatched { fault }));
         }
@@ -429,7 +429,7 @@ impl Barrier {
     }
 
     fn dispatch(&mut self, now: Monotonic, out: &mut Actions) {
-        if self.fire_holds() && !self.stop_active() {
+        if self.fire_holds() {
             self.refuse_waiting(Refusal::FireHoldsOpen, out);
         }
         let rested = |pause: Duration| self.released.is_none_or(|at| now.since(at) >= pause);
