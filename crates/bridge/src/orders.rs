@@ -23,7 +23,7 @@ pub trait Orders: Send + Sync {
     ///
     /// # Errors
     /// Why it is not taken.
-    fn begin_sync(&self, manifest: &Manifest, by: &Name) -> Result<Sync, Declined>;
+    fn begin_sync(&self, manifest: &Manifest, by: &Name) -> Result<SyncStep, Declined>;
 
     /// A page, from whomever.
     ///
@@ -37,7 +37,7 @@ pub trait Orders: Send + Sync {
 
 /// What became of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sync {
+pub enum SyncStep {
     /// These pages are missing, first and last.
     Taking(Vec<(u32, u32)>),
     /// The register is in force, in words.

@@ -12,7 +12,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bridge::outbox::{Outbox, OutboxError, Pending};
-use bridge::{Bridge, BridgeHandle, Declined, Identity, Keys, MqttConfig, Orders, PageTaken, Sync};
+use bridge::{
+    Bridge, BridgeHandle, Declined, Identity, Keys, MqttConfig, Orders, PageTaken, SyncStep,
+};
 use collector::CollectorConfig;
 use collector::sqlite::SqliteStore;
 use domain::chain::Frame;
@@ -180,7 +182,7 @@ impl Orders for House {
         }
     }
 
-    fn begin_sync(&self, _: &Manifest, _: &Name) -> Result<Sync, Declined> {
+    fn begin_sync(&self, _: &Manifest, _: &Name) -> Result<SyncStep, Declined> {
         Err(Declined::not_supported("not here"))
     }
 

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::{Courier, Parcel, once};
 use crate::delivery::{Confirmation, Input};
-use crate::orders::{Declined, PageTaken, Sync};
+use crate::orders::{Declined, PageTaken, SyncStep};
 use crate::outbox::OutboxError;
 use crate::reception::{Accepted, Action, Message, Sent, judge};
 use crate::transport::{Inbound, Link as _, Quality, Transport};
@@ -223,7 +223,7 @@ impl<T: Transport> Courier<T> {
         };
         let kind = CommandKind::RegistrySync;
         match begun {
-            Ok(Sync::Taking(missing)) => {
+            Ok(SyncStep::Taking(missing)) => {
                 info!(by = %by, version = %manifest.version, "a register is coming");
                 let response = Response {
                     device: self.signer.device.clone(),
@@ -233,7 +233,7 @@ impl<T: Transport> Courier<T> {
                 self.ear.sync = Some((transaction, by));
                 self.respond(kind.word(), &response);
             }
-            Ok(Sync::Done(message)) => self.conclude(kind, None, transaction, by, Ok(message)),
+            Ok(SyncStep::Done(message)) => self.conclude(kind, None, transaction, by, Ok(message)),
             Err(declined) => self.conclude(kind, None, transaction, by, Err(declined)),
         }
     }

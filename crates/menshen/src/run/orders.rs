@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use access::registry::Vehicle;
 use bridge::keys::{KeysError, read_ring};
-use bridge::{BridgeHandle, Declined, Orders, PageTaken, Sync};
+use bridge::{BridgeHandle, Declined, Orders, PageTaken, SyncStep};
 use domain::command::{Command, KeyRing, Refusal, Row, RowChange};
 use domain::sync::{Manifest, Page};
 use domain::{Event, Name};
@@ -56,7 +56,7 @@ impl Orders for OrderDesk {
         }
     }
 
-    fn begin_sync(&self, manifest: &Manifest, by: &Name) -> Result<Sync, Declined> {
+    fn begin_sync(&self, manifest: &Manifest, by: &Name) -> Result<SyncStep, Declined> {
         let house = self.house.get().ok_or_else(starting)?;
         let begun = house
             .books

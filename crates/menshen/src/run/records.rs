@@ -13,13 +13,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use access::journal::Stamp;
-use access::ledger::{Arrival, Changed, Ledger, LedgerError, Limits};
+use access::ledger::{Arrival, Changed, Ledger, LedgerError, Limits, TransferError};
 use access::occupancy::Shared;
 use access::pictures::Pictures;
 use access::policy::Clock;
 use access::registry::RegistryView;
 use access::registry::import::{Column, Imported};
-use bridge::{BridgeHandle, Declined, Outbox, OutboxError, PageTaken, State, Sync};
+use bridge::{BridgeHandle, Declined, Outbox, OutboxError, PageTaken, State, SyncStep};
 use domain::command::{DeviceName, Refusal};
 use domain::event::RegistryChange;
 use domain::sync::{Manifest, Page, Report};
@@ -290,20 +290,19 @@ impl Books {
         by: &Name,
         shrink: u8,
         bridge: &BridgeHandle,
-    ) -> Result<Sync, Declined> {
+    ) -> Result<SyncStep, Declined> {
         let mut ledger = self.ledger();
         match ledger.begin_transfer(manifest, by).map_err(declined)? {
-            Arrival::InForce => Ok(Sync::Done(format!(
+            Arrival::InForce => Ok(SyncStep::Done(format!(
                 "version {} of the register is in force already / 已是该版本",
                 manifest.version
             ))),
-            Arrival::Whole => self.take_over(&mut ledger, shrink, bridge).map(Sync::Done),
-            Arrival::Going => {
-                let open = ledger.transfer();
-                Ok(Sync::Taking(
-                    open.map_or_else(Vec::new, |open| open.missing()),
-                ))
-            }
+            Arrival::Whole => match self.take_over(&mut ledger, shrink, bridge) {
+                Ok(said) => Ok(SyncStep::Done(said)),
+                Err(LedgerError::Transfer(TransferError::Incomplete)) => Ok(missing(&ledger)),
+                Err(error) => Err(declined(error)),
+            },
+            Arrival::Going => Ok(missing(&ledger)),
         }
     }
 
@@ -322,8 +321,11 @@ impl Books {
         let arrival = ledger.take_page(page).map_err(|e| e.refusal())?;
         // One that waits for a person is not tried again with every page that comes twice.
         if arrival == Arrival::Whole && !was_whole {
-            let ended = self.take_over(&mut ledger, shrink, bridge);
-            return Ok(PageTaken::Ended(ended));
+            return Ok(match self.take_over(&mut ledger, shrink, bridge) {
+                // Whoever sends hears nothing, and asks what is missing.
+                Err(LedgerError::Transfer(TransferError::Incomplete)) => PageTaken::Going,
+                ended => PageTaken::Ended(ended.map_err(declined)),
+            });
         }
         Ok(PageTaken::Going)
     }
@@ -333,11 +335,9 @@ impl Books {
         ledger: &mut Ledger,
         shrink: u8,
         bridge: &BridgeHandle,
-    ) -> Result<String, Declined> {
+    ) -> Result<String, LedgerError> {
         let by = ledger.transfer().map(|open| format!("key {}", open.by));
-        let changed = ledger
-            .take_over(shrink, None, stamp(&self.clock))
-            .map_err(declined)?;
+        let changed = ledger.take_over(shrink, None, stamp(&self.clock))?;
         let mut said = format!("register version {}", changed.view.version());
         if let RegistryChange::Synced {
             server,
@@ -362,6 +362,12 @@ impl Books {
     pub(crate) fn newly_contested(&self) -> u64 {
         self.contested.swap(0, Ordering::SeqCst)
     }
+}
+
+/// What is still to come of the open transfer.
+fn missing(ledger: &Ledger) -> SyncStep {
+    let open = ledger.transfer();
+    SyncStep::Taking(open.map_or_else(Vec::new, |open| open.missing()))
 }
 
 /// A failure as it is answered over the network.
