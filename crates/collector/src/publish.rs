@@ -273,7 +273,7 @@ impl Post {
                 told(Progress::Pages(progress.0, progress.1));
             }
             while self.listening
-                && let Some(letter) = sending.next()
+                && let Some(letter) = sending.next(self.now())
             {
                 let topic = format!("{}{}", self.root, letter.topic);
                 let payload = letter.payload.clone();

@@ -20,6 +20,12 @@ use crate::message::Enrolment;
 /// How long nothing may be heard before it begins again.
 pub const PATIENCE: Duration = Duration::from_secs(4);
 
+/// Pages that are sent in a [`SPAN`] at most: a gate looks at 500 in a second, and what lay in
+/// the broker for a while arrives closer together than it was sent.
+const PAGES_IN_SPAN: u32 = 80;
+
+const SPAN: Duration = Duration::from_millis(250);
+
 /// What happened.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
@@ -86,6 +92,8 @@ pub struct Sending<'a> {
     letters: VecDeque<Letter>,
     /// Pages that the gate asked for and that are not sent.
     wanted: VecDeque<u32>,
+    /// Since when pages are counted, and how many were sent since.
+    span: (Monotonic, u32),
     end: Option<End>,
 }
 
@@ -110,6 +118,7 @@ impl<'a> Sending<'a> {
             heard: Monotonic::default(),
             letters: VecDeque::new(),
             wanted: VecDeque::new(),
+            span: (Monotonic::default(), 0),
             end: None,
         }
     }
@@ -129,9 +138,15 @@ impl<'a> Sending<'a> {
         (sent, self.pages.len())
     }
 
-    /// The next message; it is not taken out before [`Self::took`].
-    pub fn next(&mut self) -> Option<&Letter> {
+    /// The next message, if it is time for one; it is not taken out before [`Self::took`].
+    pub fn next(&mut self, now: Monotonic) -> Option<&Letter> {
         if self.letters.is_empty() {
+            if now - self.span.0 >= SPAN {
+                self.span = (now, 0);
+            }
+            if self.span.1 == PAGES_IN_SPAN {
+                return None;
+            }
             let index = self.wanted.front().copied()?;
             let page = self.pages.get(index as usize)?;
             let payload = serde_json::to_vec(page).ok()?;
@@ -140,6 +155,7 @@ impl<'a> Sending<'a> {
                 payload,
             });
             self.wanted.pop_front();
+            self.span.1 += 1;
         }
         self.letters.front()
     }
