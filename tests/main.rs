@@ -9,3 +9,4 @@ mod doctor;
 mod orders;
 mod passes;
 mod road;
+mod sync;

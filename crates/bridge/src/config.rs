@@ -63,6 +63,10 @@ pub struct MqttConfig {
     /// How many events may be on their way at once: 1 to 256.
     #[serde(default = "default_window")]
     pub window: u16,
+    /// How many vehicles in a hundred a server's register may take out without a person at the
+    /// gate confirming it: 0 to 100.
+    #[serde(default = "default_registry_shrink")]
+    pub registry_shrink: u8,
 }
 
 const fn default_port() -> u16 {
@@ -79,6 +83,10 @@ const fn default_late_after() -> Duration {
 
 const fn default_window() -> u16 {
     32
+}
+
+const fn default_registry_shrink() -> u8 {
+    20
 }
 
 /// What is wrong with a key of `[mqtt]`, and what to do about it.
@@ -135,6 +143,7 @@ impl MqttConfig {
             insecure_plain: false,
             late_after: default_late_after(),
             window: default_window(),
+            registry_shrink: default_registry_shrink(),
         }
     }
 
@@ -363,6 +372,13 @@ impl MqttConfig {
                 "window",
                 out_of_bounds(),
                 Words::new("写 1 到 256", "use 1 to 256"),
+            );
+        }
+        if self.registry_shrink > 100 {
+            wrong(
+                "registry_shrink",
+                out_of_bounds(),
+                Words::new("写 0 到 100（百分比）", "use 0 to 100 (per cent)"),
             );
         }
     }

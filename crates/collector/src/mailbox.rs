@@ -112,11 +112,19 @@ pub fn run(
 }
 
 fn connect(config: &CollectorConfig) -> Result<(Client, Connection), StartError> {
-    let mut options = MqttOptions::new(&config.client_id, &config.host, config.port);
+    let mut options = options(config, &config.client_id)?;
+    options.set_clean_session(false).set_manual_acks(true);
+    Ok(Client::new(options, 4 * BATCH))
+}
+
+/// What every client of the configuration's broker needs.
+pub(crate) fn options(
+    config: &CollectorConfig,
+    client_id: &str,
+) -> Result<MqttOptions, ConfigError> {
+    let mut options = MqttOptions::new(client_id, &config.host, config.port);
     options
         .set_keep_alive(Duration::from_secs(15))
-        .set_clean_session(false)
-        .set_manual_acks(true)
         .set_max_packet_size(LARGEST, LARGEST);
     if let Some(tls) = config.tls()? {
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
@@ -124,7 +132,7 @@ fn connect(config: &CollectorConfig) -> Result<(Client, Connection), StartError>
     if let Some((user, password)) = config.login()? {
         options.set_credentials(user, password);
     }
-    Ok(Client::new(options, 4 * BATCH))
+    Ok(options)
 }
 
 /// What gates send, below `menshen/SITE/DEVICE`.

@@ -16,6 +16,7 @@ use crate::names::Name;
 use crate::pass::PassId;
 use crate::passage::{PassageId, PassageRecord};
 use crate::plate::PlateNumber;
+use crate::sync::{Edition, RegisterVersion};
 use crate::verdict::Verdict;
 
 /// What happened.
@@ -234,6 +235,35 @@ pub enum RegistryChange {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rows: Option<RowCounts>,
         /// The first of the rows that differ, and households that came in with them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        records: Vec<RecordChange>,
+    },
+    /// The server's register, or what had changed in it, was taken over.
+    Synced {
+        /// The server's register now.
+        server: Edition,
+        /// Its version that this was a difference from; none if all of it came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<RegisterVersion>,
+        /// Vehicles afterwards.
+        vehicles: u64,
+        /// Vehicles before.
+        before: u64,
+        /// Records of all kinds in force that came, changed, went.
+        rows: RowCounts,
+        /// The first of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        records: Vec<RecordChange>,
+        /// Records that were changed both here and by the server, and wait for a person.
+        contested: u64,
+    },
+    /// A person decided about records that were changed both here and by the server.
+    Settled {
+        /// Whether what was changed here stays; else the server's is in force.
+        kept: bool,
+        /// How many were decided.
+        count: u64,
+        /// What became of the first of them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         records: Vec<RecordChange>,
     },

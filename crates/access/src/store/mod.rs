@@ -38,6 +38,10 @@ pub enum Area {
     Inside,
     /// How often passes were used, by their numbers.
     PassEntries,
+    /// Records that are otherwise here than on the server, by kind and key.
+    Departures,
+    /// A register that is on its way: its manifest, and its pages by their places.
+    Transfer,
 }
 
 impl Area {
@@ -51,6 +55,8 @@ impl Area {
             Self::Records => b'e',
             Self::Inside => b'i',
             Self::PassEntries => b'p',
+            Self::Departures => b'd',
+            Self::Transfer => b't',
         }
     }
 

@@ -243,7 +243,9 @@ impl Assembly {
                 records: self.records.clone(),
                 bridge: bridge.clone(),
                 keys: self.keys_file(),
+                shrink: self.house.mqtt.as_ref().map_or(0, |m| m.registry_shrink),
             });
+            self.books.report(bridge);
         }
     }
 

@@ -11,8 +11,9 @@ use std::time::SystemTime;
 
 use access::registry::Vehicle;
 use bridge::keys::{KeysError, read_ring};
-use bridge::{BridgeHandle, Declined, Orders};
-use domain::command::{Command, KeyRing, Row, RowChange};
+use bridge::{BridgeHandle, Declined, Orders, PageTaken, SyncStep};
+use domain::command::{Command, KeyRing, Refusal, Row, RowChange};
+use domain::sync::{Manifest, Page};
 use domain::{Event, Name};
 use tracing::warn;
 
@@ -27,6 +28,8 @@ pub(crate) struct House {
     pub(crate) records: Records,
     pub(crate) bridge: BridgeHandle,
     pub(crate) keys: Option<KeysFile>,
+    /// Vehicles in a hundred that a server's register may take out without a person's word.
+    pub(crate) shrink: u8,
 }
 
 /// Where commands arrive. The bridge is there before the lanes are; until they are, nothing is
@@ -49,10 +52,26 @@ impl Orders for OrderDesk {
     fn carry_out(&self, command: &Command, by: &Name, cause: &str) -> Result<String, Declined> {
         match self.house.get() {
             Some(house) => house.carry_out(command, by, cause),
-            None => Err(Declined::not_possible(
-                "the gate is still starting; try again / 正在启动",
-            )),
+            None => Err(starting()),
         }
+    }
+
+    fn begin_sync(&self, manifest: &Manifest, by: &Name) -> Result<SyncStep, Declined> {
+        let house = self.house.get().ok_or_else(starting)?;
+        let begun = house
+            .books
+            .begin_sync(manifest, by, house.shrink, &house.bridge)?;
+        house.ask_about_conflicts();
+        Ok(begun)
+    }
+
+    fn take_page(&self, page: &Page) -> Result<PageTaken, Refusal> {
+        let house = self.house.get().ok_or(Refusal::NotPossible)?;
+        let taken = house.books.take_page(page, house.shrink, &house.bridge)?;
+        if taken != PageTaken::Going {
+            house.ask_about_conflicts();
+        }
+        Ok(taken)
     }
 
     fn record(&self, event: Event) {
@@ -64,7 +83,26 @@ impl Orders for OrderDesk {
     }
 }
 
+fn starting() -> Declined {
+    Declined::not_possible("the gate is still starting; try again / 正在启动")
+}
+
 impl House {
+    /// Tells people if records wait for their word.
+    fn ask_about_conflicts(&self) {
+        let contested = self.books.newly_contested();
+        if contested > 0 {
+            let message = format!(
+                "{contested} records were changed here and by the server, otherwise; the value that lets fewer in is in force until somebody decides: menshen registry conflicts / {contested} 条记录与服务器冲突，请处理"
+            );
+            warn!("{message}");
+            self.records.record(Event::Alarm {
+                code: "registry-conflicts".to_owned(),
+                message,
+            });
+        }
+    }
+
     fn carry_out(&self, command: &Command, by: &Name, cause: &str) -> Result<String, Declined> {
         match command {
             Command::Open { lane } => self.open(lane, by, cause),
@@ -76,8 +114,9 @@ impl House {
             Command::Release { lane } => self.release(lane),
             Command::Reload => self.reload(),
             Command::RegistryChange { change } => self.change(change, by),
-            Command::RegistrySync { .. } => Err(Declined::not_supported(
-                "the register is not taken over from a server yet; use registry-change, or `menshen registry import` on the gate / 暂不支持整表同步",
+            // The bridge brings it by `begin_sync`.
+            Command::RegistrySync { .. } => Err(Declined::not_possible(
+                "a register comes with its manifest first",
             )),
         }
     }
