@@ -232,7 +232,8 @@ proptest! {
         } else {
             prop_assert!(!done, "it was durable and is gone");
             assert_holds(&after, &one);
-            prop_assert_eq!(owner(&after, 99).as_deref(), Some("guard"));
+            let kept = owner(&after, 99);
+            prop_assert_eq!(kept.as_deref(), Some("guard"));
             // What had come is there, and the rest is asked for.
             let arrival = after.begin_transfer(&manifest, &committee()).unwrap();
             if arrival == Arrival::Whole {

@@ -502,6 +502,7 @@ mod tests {
             insecure_plain: false,
             late_after: Duration::ZERO,
             window: 0,
+            registry_shrink: 101,
         };
         assert_eq!(
             keys(&wrong),
@@ -515,7 +516,8 @@ mod tests {
                 "client_certificate",
                 "keep_alive",
                 "late_after",
-                "window"
+                "window",
+                "registry_shrink"
             ]
         );
         let mut config = MqttConfig::new("localhost", 1883);
