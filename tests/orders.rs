@@ -36,8 +36,11 @@ impl<'a> Guard<'a> {
         let entry =
             format!("[[key]]\nname = \"tablet\"\npublic = {public:?}\nroles = [\"guard\"]\n");
         std::fs::write(&ring, entry).unwrap();
-        site.configure("[mqtt]\n", &format!("[mqtt]\nkeys_file = {ring:?}\n"))
-            .unwrap();
+        site.configure(
+            "[mqtt]\n",
+            &format!("[mqtt]\nkeys_file = \"{}\"\n", ring.display()),
+        )
+        .unwrap();
         Self { key, broker }
     }
 
@@ -114,13 +117,13 @@ fn a_signed_open_hold_and_release_move_the_relay_and_each_envelope_is_good_once(
     assert_eq!(done["answer"], "done", "{}", log());
     std::thread::sleep(Duration::from_millis(700));
     assert!(board.is_off());
-    let held = pulses();
+    let so_far = pulses();
     for (command, envelope) in [("open", &open), ("hold", &hold), ("release", &release)] {
         let answer = guard.send(command, envelope);
         assert_eq!(answer["reason"], "replayed", "{command}: {answer}");
     }
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(pulses(), held, "nothing after the release: {}", log());
+    assert_eq!(pulses(), so_far, "nothing after the release: {}", log());
     for (_, length) in board.pulses() {
         assert!(length < Duration::from_secs(1), "{length:?}");
     }
@@ -151,7 +154,7 @@ fn a_signed_open_hold_and_release_move_the_relay_and_each_envelope_is_good_once(
         .collect();
     assert_eq!(
         openings.len(),
-        held,
+        so_far,
         "every edge is written down: {openings:?}"
     );
     assert_eq!(openings[1], &began);

@@ -1,5 +1,6 @@
 //! The committee's register on its way to two gates over a real broker.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Post {
             )
             .replace(
                 &format!("port = {port}\n"),
-                &format!("port = {port}\nkeys_file = {keys:?}\n"),
+                &format!("port = {port}\nkeys_file = \"{}\"\n", keys.display()),
             );
         std::fs::write(&path, config).unwrap();
         let camera = Camera::start(&site.path("frames"), scene.pictures.clone()).unwrap();
@@ -108,13 +109,17 @@ impl Server {
 
     fn enrol(&self, port: u16, gates: &[(&str, &Post)]) {
         let mut config = format!(
-            "host = \"127.0.0.1\"\nport = {port}\nkey_file = {:?}\ndatabase = {:?}\n",
-            self.path("server.key"),
-            self.path("events.sqlite")
+            "host = \"127.0.0.1\"\nport = {port}\nkey_file = \"{}\"\ndatabase = \"{}\"\n",
+            self.path("server.key").display(),
+            self.path("events.sqlite").display()
         );
         for (name, post) in gates {
             let public = post.device_key();
-            config += &format!("[[device]]\nname = \"{name}\"\npublic = \"{public}\"\n");
+            writeln!(
+                config,
+                "[[device]]\nname = \"{name}\"\npublic = \"{public}\""
+            )
+            .unwrap();
         }
         std::fs::write(self.path("collector.toml"), config).unwrap();
     }
@@ -127,7 +132,7 @@ impl Server {
 
     fn publish(&self, key: &str, to: &[&str], list: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(program().unwrap());
-        command.args(["registry", "publish", "--wait", "60", "--key"]);
+        command.args(["registry", "publish", "--wait", "120", "--key"]);
         command.arg(self.path(key));
         command.arg("--collector").arg(self.path("collector.toml"));
         for gate in to {
@@ -149,9 +154,10 @@ const FRONT: &str = "test/gate";
 const BACK: &str = "test/back";
 
 fn rows(count: usize, owner: &str) -> String {
-    (0..count)
-        .map(|n| format!("苏E{n:05},{owner}{n}\n"))
-        .collect()
+    (0..count).fold(String::new(), |mut rows, n| {
+        writeln!(rows, "苏E{n:05},{owner}{n}").unwrap();
+        rows
+    })
 }
 
 #[test]
@@ -209,14 +215,14 @@ fn two_gates_take_the_committees_register_over_and_hold_the_same() {
         .output()
         .unwrap();
     assert!(said.status.success(), "{}", text(&said));
-    let last = front.json(&["conflicts", "list", "--json"]);
-    let states: Vec<_> = last
+    let contested = front.json(&["conflicts", "list", "--json"]);
+    let states: Vec<_> = contested
         .as_array()
         .unwrap()
         .iter()
         .map(|d| &d["standing"])
         .collect();
-    assert_eq!(states, ["contested", "here"], "{last}");
+    assert_eq!(states, ["contested", "here"], "{contested}");
     let owner = |post: &Post, plate: &str| {
         let rows = post.json(&["list", "--json"]);
         let rows = rows.as_array().unwrap();
@@ -274,7 +280,7 @@ fn two_gates_take_the_committees_register_over_and_hold_the_same() {
     let so_far = comings();
     let list = server.list(&rows(20_000, "赵"));
     let mut sending = server
-        .publish("registrar.key", &[FRONT], &list, &["--wait", "120"])
+        .publish("registrar.key", &[FRONT], &list, &[])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

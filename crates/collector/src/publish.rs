@@ -118,7 +118,7 @@ pub fn publish(
         return Err(PublishError::Stranger(device.clone()));
     }
     let began = Instant::now();
-    let id = Uuid::new_v4().simple().to_string();
+    let id = Uuid::now_v7().simple().to_string();
     let client_id = format!("menshen-publish-{}", &id[..12]);
     let (client, connection) = Client::new(options(config, &client_id)?, CAPACITY);
     let (sender, news) = sync_channel(CAPACITY);

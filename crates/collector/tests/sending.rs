@@ -19,8 +19,8 @@ use domain::sync::{
 };
 use domain::time::Monotonic;
 use proptest::prelude::*;
+use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
-use rand::{Rng as _, SeedableRng as _};
 
 const GATE: u8 = 1;
 const REGISTRAR: u8 = 2;

@@ -182,7 +182,7 @@ impl<T: Transport> Courier<T> {
             command.lane().cloned(),
             transaction,
             by,
-            done,
+            &done,
         );
     }
 
@@ -193,9 +193,9 @@ impl<T: Transport> Courier<T> {
         lane: Option<Name>,
         transaction: Transaction,
         by: Name,
-        done: Result<String, Declined>,
+        done: &Result<String, Declined>,
     ) {
-        let (said, response) = match &done {
+        let (said, response) = match done {
             Ok(message) => (message, self.reception.done(transaction.clone(), message)),
             Err(declined) => (
                 &declined.message,
@@ -233,8 +233,8 @@ impl<T: Transport> Courier<T> {
                 self.ear.sync = Some((transaction, by));
                 self.respond(kind.word(), &response);
             }
-            Ok(SyncStep::Done(message)) => self.conclude(kind, None, transaction, by, Ok(message)),
-            Err(declined) => self.conclude(kind, None, transaction, by, Err(declined)),
+            Ok(SyncStep::Done(message)) => self.conclude(kind, None, transaction, by, &Ok(message)),
+            Err(declined) => self.conclude(kind, None, transaction, by, &Err(declined)),
         }
     }
 
@@ -244,13 +244,14 @@ impl<T: Transport> Courier<T> {
         };
         match orders.take_page(page) {
             Ok(PageTaken::Going) => {}
-            Ok(PageTaken::Ended(done)) => match self.ear.sync.take() {
-                Some((transaction, by)) => {
-                    self.conclude(CommandKind::RegistrySync, None, transaction, by, done);
+            Ok(PageTaken::Ended(done)) => {
+                if let Some((transaction, by)) = self.ear.sync.take() {
+                    self.conclude(CommandKind::RegistrySync, None, transaction, by, &done);
+                } else {
+                    // It was commanded before a restart; whoever sends it asks again.
+                    info!(done = done.is_ok(), "a register has come");
                 }
-                // It was commanded before a restart; whoever sends it asks again.
-                None => info!(done = done.is_ok(), "a register has come"),
-            },
+            }
             Err(why) => {
                 let actions = self.reception.refuse_page(self.now(), why);
                 self.heed(actions);

@@ -9,6 +9,7 @@
 mod books;
 mod import;
 mod place;
+#[cfg(feature = "collect")]
 mod publish;
 mod sync;
 pub(crate) mod table;
@@ -140,6 +141,7 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Transfer(sync::TransferVerb),
     /// Send a register to gates, from the committee's server / 发送登记表到门禁
+    #[cfg(feature = "collect")]
     Publish(Box<publish::PublishArgs>),
 }
 
@@ -174,6 +176,7 @@ pub(crate) fn run(verb: Verb) -> u8 {
         Verb::Digest(args) => args.run(),
         Verb::Conflicts(verb) => verb.run(),
         Verb::Transfer(verb) => verb.run(),
+        #[cfg(feature = "collect")]
         Verb::Publish(args) => publish::run(&args),
     };
     match done {

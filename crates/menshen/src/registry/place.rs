@@ -167,7 +167,7 @@ impl Place {
             by: self.by.clone(),
         };
         match socket::ask(&path, &request) {
-            Ok(Some(Reply::Registry(outcome))) => Ok(outcome),
+            Ok(Some(Reply::Registry(outcome))) => Ok(*outcome),
             Ok(Some(Reply::Refused { message })) => Err(fail(FOUND_WRONG, message)),
             Ok(Some(_)) => Err(fail(
                 FOUND_WRONG,

@@ -173,7 +173,7 @@ impl Sender<'_> {
         let watched = io::stderr().is_terminal();
         let mut told = |progress: Progress| match progress {
             Progress::Found(None) => {
-                eprintln!("{device}: says nothing of its register yet / 未报告")
+                eprintln!("{device}: says nothing of its register yet / 未报告");
             }
             Progress::Found(Some(report)) => match report.server {
                 Some(server) => eprintln!(

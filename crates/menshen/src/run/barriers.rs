@@ -169,36 +169,7 @@ impl Newsroom {
                     self.tell_all(&Message::OpenedByButton);
                 }
             }
-            BarrierEvent::Energised { cause, at } => {
-                let at = Monotonic::from_nanos(at.nanos());
-                if let Some((lane, opening)) = self.opening_of(&cause) {
-                    if let Some(times) = opening.times {
-                        let took = at.since(times.read_at);
-                        info!(
-                            took_us = took.as_micros() as u64,
-                            waited_us = times.waited.as_micros() as u64,
-                            detect_us = times.seeing.detect.as_micros() as u64,
-                            read_us = times.seeing.read.as_micros() as u64,
-                            "from frame to relay"
-                        );
-                        self.latencies
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .record(Stage::Relay, took);
-                    }
-                    self.tell(&lane, Message::Opened(opening.passage));
-                    if let Some(plate) = opening.plate {
-                        for (other, sender) in self.lanes.iter().filter(|(name, _)| *name != lane) {
-                            let message = Message::PassedOtherLane(plate.clone());
-                            if sender.send(message).is_err() {
-                                warn!(lane = %other, "the lane has ended");
-                            }
-                        }
-                    }
-                }
-                let cause = cause.as_str().to_owned();
-                self.records.record(Event::Opened { barrier, cause });
-            }
+            BarrierEvent::Energised { cause, at } => self.energised(&cause, at),
             BarrierEvent::Released { cause, .. } => {
                 self.take_opening(&cause);
             }
@@ -270,6 +241,41 @@ impl Newsroom {
                 self.alarm("barrier-restarted", message);
             }
         }
+    }
+
+    /// The relay is on: the lanes are told, and it is written down.
+    fn energised(&self, cause: &CauseId, at: gate::Monotonic) {
+        let at = Monotonic::from_nanos(at.nanos());
+        if let Some((lane, opening)) = self.opening_of(cause) {
+            if let Some(times) = opening.times {
+                let took = at.since(times.read_at);
+                info!(
+                    took_us = took.as_micros() as u64,
+                    waited_us = times.waited.as_micros() as u64,
+                    detect_us = times.seeing.detect.as_micros() as u64,
+                    read_us = times.seeing.read.as_micros() as u64,
+                    "from frame to relay"
+                );
+                self.latencies
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .record(Stage::Relay, took);
+            }
+            self.tell(&lane, Message::Opened(opening.passage));
+            if let Some(plate) = opening.plate {
+                for (other, sender) in self.lanes.iter().filter(|(name, _)| *name != lane) {
+                    let message = Message::PassedOtherLane(plate.clone());
+                    if sender.send(message).is_err() {
+                        warn!(lane = %other, "the lane has ended");
+                    }
+                }
+            }
+        }
+        let cause = cause.as_str().to_owned();
+        self.records.record(Event::Opened {
+            barrier: self.barrier.clone(),
+            cause,
+        });
     }
 
     fn opening_of(&self, cause: &CauseId) -> Option<(Name, Opening)> {

@@ -617,7 +617,7 @@ impl Desk {
             Request::Status => Reply::Status(self.status()),
             Request::Registry { change, by } => {
                 match self.books.change(change, &by, self.bridge.as_ref()) {
-                    Ok(outcome) => Reply::Registry(outcome),
+                    Ok(outcome) => Reply::Registry(Box::new(outcome)),
                     Err(message) => Reply::Refused { message },
                 }
             }

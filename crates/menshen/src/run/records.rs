@@ -292,7 +292,10 @@ impl Books {
         bridge: &BridgeHandle,
     ) -> Result<SyncStep, Declined> {
         let mut ledger = self.ledger();
-        match ledger.begin_transfer(manifest, by).map_err(declined)? {
+        match ledger
+            .begin_transfer(manifest, by)
+            .map_err(|error| declined(&error))?
+        {
             Arrival::InForce => Ok(SyncStep::Done(format!(
                 "version {} of the register is in force already / 已是该版本",
                 manifest.version
@@ -300,7 +303,7 @@ impl Books {
             Arrival::Whole => match self.take_over(&mut ledger, shrink, bridge) {
                 Ok(said) => Ok(SyncStep::Done(said)),
                 Err(LedgerError::Transfer(TransferError::Incomplete)) => Ok(missing(&ledger)),
-                Err(error) => Err(declined(error)),
+                Err(error) => Err(declined(&error)),
             },
             Arrival::Going => Ok(missing(&ledger)),
         }
@@ -317,14 +320,16 @@ impl Books {
         bridge: &BridgeHandle,
     ) -> Result<PageTaken, Refusal> {
         let mut ledger = self.ledger();
-        let was_whole = ledger.transfer().is_some_and(|open| open.is_whole());
+        let was_whole = ledger
+            .transfer()
+            .is_some_and(domain::sync::Transfer::is_whole);
         let arrival = ledger.take_page(page).map_err(|e| e.refusal())?;
         // One that waits for a person is not tried again with every page that comes twice.
         if arrival == Arrival::Whole && !was_whole {
             return Ok(match self.take_over(&mut ledger, shrink, bridge) {
                 // Whoever sends hears nothing, and asks what is missing.
                 Err(LedgerError::Transfer(TransferError::Incomplete)) => PageTaken::Going,
-                ended => PageTaken::Ended(ended.map_err(declined)),
+                ended => PageTaken::Ended(ended.map_err(|error| declined(&error))),
             });
         }
         Ok(PageTaken::Going)
@@ -367,11 +372,11 @@ impl Books {
 /// What is still to come of the open transfer.
 fn missing(ledger: &Ledger) -> SyncStep {
     let open = ledger.transfer();
-    SyncStep::Taking(open.map_or_else(Vec::new, |open| open.missing()))
+    SyncStep::Taking(open.map_or_else(Vec::new, domain::sync::Transfer::missing))
 }
 
 /// A failure as it is answered over the network.
-fn declined(error: LedgerError) -> Declined {
+fn declined(error: &LedgerError) -> Declined {
     Declined {
         reason: error.refusal(),
         message: error.to_string(),
