@@ -151,10 +151,7 @@ fn arguments() -> Result<Arguments, String> {
 fn run() -> Result<(), Box<dyn Error>> {
     let (data, split, list, models) = arguments()?;
     let rows = rows(&data.join("index.tsv"), &split)?;
-    let models = match models {
-        Some(folder) => Models::load(&folder)?,
-        None => Models::embedded()?,
-    };
+    let models = models.map_or_else(Models::embedded, |folder| Models::load(&folder))?;
     let mut recogniser = Recogniser::new(&models, Options::default())?;
     let (mut whole, mut read) = (Tally::default(), Tally::default());
     let (mut decode_ms, mut detect_ms, mut read_ms) = (Vec::new(), Vec::new(), Vec::new());
