@@ -748,11 +748,54 @@ fn an_input_that_is_told_twice_is_no_news() {
     );
     world.line(&Line::Fire, false);
     world.wait(3000);
+    world.health(Line::Fire, LineFault::Chatter, true);
     world.line(&Line::GuardButton, true);
     world.wait(3000);
     world.tell(Line::GuardButton, true);
-    world.wait(3000);
+    world.wait(2000);
     assert_eq!(world.pulses.len(), 2, "pressed once");
+    assert!(world.barrier.faults().is_empty(), "and held all the time");
+}
+
+#[test]
+fn a_fire_that_stop_silenced_counts_again_when_it_has_ended_and_begins_anew() {
+    for ends_under_stop in [false, true] {
+        let mut world = World::ready(&[Line::Fire, Line::Stop]);
+        world.line(&Line::Fire, true);
+        world.line(&Line::Stop, true);
+        world.wait(1000);
+        if ends_under_stop {
+            world.line(&Line::Fire, false);
+            world.line(&Line::Stop, false);
+        } else {
+            world.line(&Line::Stop, false);
+            world.tell(Line::Fire, true);
+            world.wait(6000);
+            assert_eq!(world.pulses.len(), 1, "told again, it is the same fire");
+            world.line(&Line::Fire, false);
+        }
+        world.wait(1000);
+        assert_eq!(world.pulses.len(), 1);
+        world.line(&Line::Fire, true);
+        assert_eq!(world.pulses.len(), 2);
+    }
+}
+
+#[test]
+fn a_hold_counts_as_long_as_somebody_looks_within_the_freshness() {
+    for (pause, cleared) in [(500, true), (501, false)] {
+        let mut world = World::ready(&[Line::GuardButton]);
+        world.step(Input::Tick);
+        world.health(Line::SafetyLoop, LineFault::Stuck, true);
+        world.line(&Line::GuardButton, true);
+        // The press is a request too: its pulse is over before the pauses begin.
+        world.wait(2000);
+        for _ in 0..12 {
+            world.now += pause;
+            world.step(Input::Tick);
+        }
+        assert_eq!(world.barrier.faults().is_empty(), cleared, "{pause} ms");
+    }
 }
 
 #[test]
