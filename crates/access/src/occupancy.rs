@@ -396,7 +396,7 @@ mod tests {
                 date(2026, 12, 31),
             )
         };
-        let token = Token::of(&pass).unwrap();
+        let token = pass.token().unwrap();
         let book = Book::of([Record::Pass(Box::new(pass))]);
         let view = RegistryView::with_book(1, Vec::new(), book);
         let clock = Clock::Trusted {

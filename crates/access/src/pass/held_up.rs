@@ -96,7 +96,7 @@ mod tests {
             date(2026, 1, 1),
             date(2026, 12, 31),
         );
-        let token = Token::of(&pass).unwrap();
+        let token = pass.token().unwrap();
         (token.sign(&key), key.public(), pass.id())
     }
 
