@@ -375,6 +375,8 @@ pub(crate) fn ended<'a>(events: impl Iterator<Item = &'a Event>) -> Vec<Ended> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use domain::verdict::Evidence;
     use jiff::civil::date;
     use uuid::Uuid;

@@ -82,6 +82,8 @@ impl HeldUp {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use domain::PassNumber;
     use domain::signing::SecretKey;
     use jiff::civil::date;
