@@ -6,4 +6,5 @@ mod cameras;
 mod commands;
 mod crashes;
 mod passes;
+mod replay;
 mod road;

@@ -84,6 +84,9 @@ pub(crate) struct EvalArgs {
 enum Verb {
     /// Strangers admitted against residents refused, beside what other gates do / 放行判定的取舍曲线
     Decision(Box<decision::DecisionArgs>),
+    /// Very many rendered strangers in poor pictures, and how many are let in / 渲染的陌生车
+    #[cfg(feature = "demo")]
+    Strangers(Box<decision::StrangersArgs>),
 }
 
 /// Which pictures are measured, and with which networks.
@@ -132,6 +135,12 @@ enum EvalError {
     Write { path: PathBuf, source: io::Error },
     #[error("the file of matrices {} cannot be used: {why}", path.display())]
     Matrices { path: PathBuf, why: String },
+    #[cfg(feature = "demo")]
+    #[error("the file of batches {} cannot be used: {why}", path.display())]
+    Kept { path: PathBuf, why: String },
+    #[cfg(feature = "demo")]
+    #[error("a plate could not be rendered: {0}; this is a mistake in the program, please report it")]
+    Render(String),
     #[error("{}: {source}", path.display())]
     Registry { path: PathBuf, source: ImportError },
     #[error("cannot write the answer: {0}; is the disk full?")]
@@ -156,6 +165,8 @@ pub(crate) fn run(args: EvalArgs) -> u8 {
     let measured = match &args.verb {
         None => eval(&args),
         Some(Verb::Decision(args)) => decision::eval(args),
+        #[cfg(feature = "demo")]
+        Some(Verb::Strangers(args)) => decision::eval_strangers(args).map(|()| 0),
     };
     match measured {
         Ok(0) => outcome::DONE,

@@ -12,12 +12,14 @@ mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod eval;
+mod journal;
 mod keys;
 mod outcome;
 mod pass;
 mod read;
 mod registry;
 mod relay;
+mod replay;
 mod run;
 #[cfg(feature = "demo")]
 mod sim;
@@ -64,6 +66,8 @@ enum Verb {
     Pass(pass::Verb),
     /// Answer for a vehicle the gate asks about / 门卫答复
     Answer(answer::AnswerArgs),
+    /// Decide a recorded verdict again and compare / 按记录重算一次判断
+    Replay(replay::ReplayArgs),
     /// How the running gate is / 运行状态
     Status(answer::StatusArgs),
     /// Keys for signing / 密钥
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
         Verb::Registry(verb) => registry::run(verb),
         Verb::Pass(verb) => pass::run(verb),
         Verb::Answer(args) => answer::run(args),
+        Verb::Replay(args) => replay::run(&args),
         Verb::Status(args) => answer::status(&args),
         Verb::Keys(verb) => keys::run(verb),
         Verb::Sign(args) => keys::sign(args),

@@ -1,11 +1,11 @@
 //! Reaching a stored verdict again from its evidence.
 
-use domain::reading::{Matrix, MatrixError, Quad};
+use domain::reading::{Alphabet, Matrix, MatrixError, Quad};
 use domain::verdict::Evidence;
-use domain::{Sighting, Verdict};
+use domain::{Direction, Sighting, Verdict};
 
 use super::{Clock, Margins, PolicyInput, decide, judge};
-use crate::registry::RegistryView;
+use crate::registry::{RegistryView, Vehicle};
 
 /// Why evidence cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -50,18 +50,7 @@ pub fn replay(
             given,
         });
     }
-    let sighting = if evidence.matrix.is_empty() {
-        None
-    } else {
-        let bytes = hex::decode(&evidence.matrix)?;
-        Some(Sighting {
-            matrix: Matrix::from_bytes(input.alphabet.classes(), &bytes)?,
-            kind: evidence.kind,
-            readings: evidence.readings,
-            // Where the plate was plays no part in the decision.
-            quad: Quad([(0.0, 0.0); 4]),
-        })
-    };
+    let sighting = seen(evidence, input.alphabet)?;
     let input = PolicyInput {
         sighting: sighting.as_ref(),
         ..*input
@@ -83,4 +72,63 @@ pub fn replay(
         ..input
     };
     Ok(judge(&input, clock, then.as_ref()))
+}
+
+/// What was seen, as the evidence holds it; none if no plate was found.
+///
+/// # Errors
+/// [`ReplayError`], if it is damaged or over another alphabet.
+pub fn seen(evidence: &Evidence, alphabet: &Alphabet) -> Result<Option<Sighting>, ReplayError> {
+    if evidence.matrix.is_empty() {
+        return Ok(None);
+    }
+    let bytes = hex::decode(&evidence.matrix)?;
+    Ok(Some(Sighting {
+        matrix: Matrix::from_bytes(alphabet.classes(), &bytes)?,
+        kind: evidence.kind,
+        readings: evidence.readings,
+        // Where the plate was plays no part in the decision.
+        quad: Quad([(0.0, 0.0); 4]),
+    }))
+}
+
+/// Decides again on the picture alone, where the register of then is not at hand: which plates
+/// explain it how well. Known are the two registered plates of the evidence, and every number that
+/// explains the picture better than its stranger does: the stranger was the best unknown one. The
+/// register's rules are not asked.
+///
+/// # Errors
+/// [`ReplayError`], if the evidence is damaged or over another alphabet.
+pub fn replay_picture(evidence: &Evidence, alphabet: &Alphabet) -> Result<Evidence, ReplayError> {
+    let Some(sighting) = seen(evidence, alphabet)? else {
+        return Ok(evidence.clone());
+    };
+    let margins = match &evidence.circumstances {
+        Some(then) => Margins::from_names(&then.margins).ok_or(ReplayError::Margins)?,
+        None => Margins::default(),
+    };
+    let named = evidence.registered.iter().chain(&evidence.runner_up);
+    let mut known: Vec<Vehicle> = named.map(|s| Vehicle::new(s.plate.clone())).collect();
+    if let (false, Some(stranger)) = (known.is_empty(), &evidence.stranger) {
+        let better = sighting.matrix.valid_numbers(alphabet);
+        let better = better.take_while(|c| c.number != stranger.plate && c.score >= stranger.score);
+        known.extend(better.map(|c| Vehicle::new(c.number)));
+    }
+    let registry = (!known.is_empty()).then(|| RegistryView::new(evidence.registry_version, known));
+    let again = decide(&PolicyInput {
+        sighting: Some(&sighting),
+        registry: registry.as_ref(),
+        alphabet,
+        direction: Direction::Entry,
+        today: None,
+        final_look: true,
+        margins: &margins,
+    });
+    let again = again.map(|verdict| verdict.evidence).unwrap_or_default();
+    Ok(Evidence {
+        registry_version: evidence.registry_version,
+        pass: evidence.pass,
+        circumstances: evidence.circumstances.clone(),
+        ..again
+    })
 }

@@ -19,7 +19,7 @@ use domain::PlateNumber;
 use crate::outcome::{DONE, FOUND_WRONG, fail};
 pub(crate) use books::date;
 pub(crate) use import::read_list;
-pub(crate) use place::{Act, Change, Outcome, Place};
+pub(crate) use place::{Act, Change, Desk, Outcome, Place};
 
 /// `menshen registry …`.
 #[derive(Debug, Subcommand)]

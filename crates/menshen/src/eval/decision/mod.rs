@@ -16,6 +16,8 @@ mod matrices;
 mod method;
 mod plot;
 mod register;
+#[cfg(feature = "demo")]
+mod strangers;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +35,9 @@ use vision::Frame;
 use vision::models::{ModelError, Models};
 use vision::picture::{self, Picture};
 use vision::recognise::Recogniser;
+
+#[cfg(feature = "demo")]
+pub(super) use self::strangers::{StrangersArgs, eval as eval_strangers};
 
 use self::figures::{Group, LetIn, Plates, Registers, Report, Split};
 use self::matrices::{Header, Sample, Seen};
@@ -112,7 +117,7 @@ pub(super) fn eval(args: &DecisionArgs) -> Result<usize, EvalError> {
     let pictures = &args.pictures;
     let (file, folder) = pictures.places()?;
     // What can be wrong is found before minutes are spent on pictures.
-    let margins = margins(args)?;
+    let margins = margins_of(args.config.as_deref())?;
     let listed = args.registry.as_deref().map(list).transpose()?;
     let bytes = read_labels(&file)?;
     let labels = pictures.load(&file, &bytes)?;
@@ -132,8 +137,9 @@ pub(super) fn eval(args: &DecisionArgs) -> Result<usize, EvalError> {
     Ok(left_out)
 }
 
-fn margins(args: &DecisionArgs) -> Result<Margins, EvalError> {
-    let Some(file) = &args.config else {
+/// The margins of a configuration, or the defaults.
+fn margins_of(file: Option<&Path>) -> Result<Margins, EvalError> {
+    let Some(file) = file else {
         return Ok(Margins::default());
     };
     match config::load(file) {
