@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use domain::event::Chain;
 use domain::{Entry, Event, PassageRecord, PlateNumber};
 use jiff::Timestamp;
+use rustix::process::Pid;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sim::street::{Light, Painter, Script, View, VisibleCar};
@@ -331,6 +332,20 @@ impl Site {
         Ok(site)
     }
 
+    /// Changes the configuration: what stands there as `from` becomes `to`.
+    ///
+    /// # Errors
+    /// If it does not stand there, or the file cannot be read or written.
+    pub fn configure(&self, from: &str, to: &str) -> Result<(), Failure> {
+        let path = self.path("menshen.toml");
+        let text = std::fs::read_to_string(&path)?;
+        if !text.contains(from) {
+            return Err(format!("{from:?} does not stand in the configuration").into());
+        }
+        std::fs::write(path, text.replacen(from, to, 1))?;
+        Ok(())
+    }
+
     /// A path within the site.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -508,6 +523,32 @@ impl Gate {
         Ok(Duration::from_nanos(nanos))
     }
 
+    /// The relay guard of its only barrier, if it has one now.
+    ///
+    /// # Errors
+    /// If the system does not list its processes.
+    pub fn relay_guard(&self) -> Result<Option<Pid>, Failure> {
+        let own = self.child.id().to_string();
+        for process in std::fs::read_dir("/proc")? {
+            let path = process?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(id) = name.and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // One that has just ended has none of these any more.
+            let stat = std::fs::read_to_string(path.join("stat")).unwrap_or_default();
+            let words = std::fs::read(path.join("cmdline")).unwrap_or_default();
+            let parent = stat
+                .rsplit_once(')')
+                .and_then(|(_, rest)| rest.split_whitespace().nth(1));
+            let mut words = words.split(|byte| *byte == 0);
+            if parent == Some(&own) && words.any(|word| word == b"relay-guard") {
+                return Ok(Pid::from_raw(id));
+            }
+        }
+        Ok(None)
+    }
+
     /// kill -9, and waits for its end; what it had said until then.
     ///
     /// # Errors
@@ -530,7 +571,7 @@ impl Gate {
     /// If the system refuses.
     pub fn stop(mut self) -> Result<(Duration, bool), Failure> {
         let begin = Instant::now();
-        let id = rustix::process::Pid::from_child(&self.child);
+        let id = Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
         let status = self.child.wait()?;
         Ok((begin.elapsed(), status.success()))
@@ -615,7 +656,7 @@ impl Mosquitto {
     /// If the system refuses.
     pub fn stop(&mut self) -> Result<(), Failure> {
         if let Some(mut child) = self.child.take() {
-            let id = rustix::process::Pid::from_child(&child);
+            let id = Pid::from_child(&child);
             rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
             child.wait()?;
         }
@@ -647,6 +688,28 @@ impl Mosquitto {
             .output()?;
         let text = String::from_utf8_lossy(&out.stdout).trim().to_owned();
         Ok((!text.is_empty()).then_some(text))
+    }
+
+    /// Asks the gate something; the body of its signed answer.
+    ///
+    /// # Errors
+    /// If the client cannot be started, or nothing is answered within ten seconds.
+    pub fn ask(&self, name: &str, payload: &str) -> Result<serde_json::Value, Failure> {
+        let out = self
+            .client("mosquitto_rr")
+            .args(["-q", "1", "-W", "10", "-m", payload])
+            .args(["-t", &format!("menshen/test/gate/request/{name}")])
+            .args(["-e", &format!("menshen/test/gate/response/{name}")])
+            .output()?;
+        if out.status.success() {
+            let mut signed: serde_json::Value = serde_json::from_slice(&out.stdout)?;
+            return Ok(signed["body"].take());
+        }
+        Err(format!(
+            "{name}: no answer: {}",
+            String::from_utf8_lossy(&out.stderr)
+        )
+        .into())
     }
 
     fn client(&self, program: &str) -> Command {

@@ -53,7 +53,13 @@ fn verdicts_are_reached_again_over_changes_of_the_register_and_forged_ones_are_n
     }
 
     site.register(scene.plate(1)).unwrap();
-    let remove = ["registry", "remove", "--by", "test", scene.plate(0).as_str()];
+    let remove = [
+        "registry",
+        "remove",
+        "--by",
+        "test",
+        scene.plate(0).as_str(),
+    ];
     assert!(site.verb(&remove).unwrap().status.success());
     for id in &ids {
         assert!(is_the_same(site, id).contains("from version 3 to 1"));
@@ -72,7 +78,11 @@ fn verdicts_are_reached_again_over_changes_of_the_register_and_forged_ones_are_n
     std::fs::write(&file, &written).unwrap();
     is_the_same(site, file_name);
     let forged = [
-        (r#""decision":"refuse""#, r#""decision":"admit""#, "/decision: "),
+        (
+            r#""decision":"refuse""#,
+            r#""decision":"admit""#,
+            "/decision: ",
+        ),
         (r#""score":-"#, r#""score":-1"#, "/score: "),
     ];
     for (was, is, differs) in forged {
@@ -80,7 +90,10 @@ fn verdicts_are_reached_again_over_changes_of_the_register_and_forged_ones_are_n
         std::fs::write(&file, written.replacen(was, is, 1)).unwrap();
         let (status, said) = replay(site, file_name);
         assert_eq!(status, Some(1), "{said}");
-        assert!(said.contains("DIFFERENT") && said.contains(differs), "{said}");
+        assert!(
+            said.contains("DIFFERENT") && said.contains(differs),
+            "{said}"
+        );
     }
     let (status, said) = replay(site, "999999");
     assert_eq!(status, Some(1), "{said}");

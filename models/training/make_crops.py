@@ -1,8 +1,9 @@
-"""Render a training set of rectified crops: python make_crops.py OUT.npz COUNT [--seed N] [--glyphs DIR] [--photos DIR]
+"""Render a training set of rectified crops: python make_crops.py OUT COUNT [--seed N] [--glyphs DIR] [--photos DIR]
 
 Most are cut as the corner network cuts (its corners are off by about 1 % of the width), the rest
 by upright boxes or worse; most double-row plates with their rows side by side, as the program
-reads them.
+reads them. Writes OUT.x.npy (uint8 N x 48 x 160 x 3), OUT.y.npy (N x 8 classes) and OUT.k.npy (kinds)
+while they are made; what is not made yet has kind -2, and the trainer passes over it (growing.py).
 """
 from __future__ import annotations
 
@@ -54,10 +55,14 @@ def main():
     ap.add_argument("--photos", default=None), ap.add_argument("--jobs", type=int, default=2)
     a = ap.parse_args()
     seeds = range(a.seed * 10_000_000, a.seed * 10_000_000 + a.count)
+    def array(name, kind, *shape):
+        return np.lib.format.open_memmap(f"{a.out}.{name}.npy", "w+", kind, (a.count, *shape))
+
+    x, y, k = array("x", np.uint8, camera.CROP_H, camera.CROP_W, 3), array("y", np.int16, plates.SLOTS), array("k", np.int8)
+    k[:] = -2
     with Pool(a.jobs, _init, (a.glyphs, a.photos)) as pool:
-        rows = list(tqdm(pool.imap(sample, seeds, chunksize=64), total=a.count, mininterval=5))
-    x, y, k = zip(*rows)
-    np.savez(a.out, x=np.stack(x), y=np.array(y, np.int16), k=np.array(k, np.int8))
+        for i, row in enumerate(tqdm(pool.imap(sample, seeds, chunksize=64), total=a.count, mininterval=5)):
+            x[i], y[i], k[i] = row
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Compose detector training scenes: python make_scenes.py OUT.npz COUNT --photos DIR [--seed N]
 
-Half of them are real scenes of the training split, each plate painted over by
-a rendered one in the same place (real surroundings, endless numbers). The rest:
+Half of them are real scenes of the training split, in two of three of which plates are painted
+over by rendered ones in the same place (real surroundings, endless numbers). The rest:
 a real photograph without plates (or a plain backdrop), zero to four rendered
 plates in it under perspective, some on a dark or bright "bumper", then light,
 optics, sensor and codec of the whole. Pictures have one of the detector's
@@ -10,8 +10,8 @@ Text-like clutter (captions, house numbers, clock overlays, shop signs) is drawn
 in without a label: a detector must not fire on it.
 
 Writes OUT.W-H.x.npy (uint8) and OUT.W-H.q.npy (MAX_PLATES x 8, NaN where there
-are fewer) for each shape, while they are made; what is not made yet is all NaN
-and black, and the trainer passes over it.
+are fewer) for each shape, while they are made; what is not made yet is -inf, and
+the trainer passes over it (growing.py).
 """
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def shape_of(seed):
 
 
 def _swapped(rng, W, H):
-    """A real scene, zoomed and moved, with its plates replaced: (scene, quads)."""
+    """A real scene, zoomed and moved, mostly with its plates replaced: (scene, quads, whether all plates are real)."""
+    stay = 0.2 if rng.random() < 0.65 else 1.0
     src, quads = SCENES[rng.randrange(len(SCENES))]
     lead = quads[rng.randrange(len(quads))]
     k = _width(rng) / max(8.0, float(np.linalg.norm(lead[1] - lead[0])))
@@ -67,7 +68,7 @@ def _swapped(rng, W, H):
         q = (q @ lin.T + m[:, 2]).astype(np.float32)
         if (q.mean(0) < 3).any() or (q.mean(0) > np.array([W, H]) - 3).any():
             continue
-        if rng.random() < 0.8:  # else the real plate stays
+        if rng.random() >= stay:
             tall = np.linalg.norm(q[3] - q[0]) > 0.42 * np.linalg.norm(q[1] - q[0])
             kind = rng.choice(plates.DOUBLE_ROW) if tall else rng.choice([x for x in plates.KINDS if x not in plates.DOUBLE_ROW])
             text, kind = plates.random_plate(rng, kind)
@@ -80,7 +81,7 @@ def _swapped(rng, W, H):
             q = ((q - c) * rng.uniform(1.0, 1.06) + c).astype(np.float32)
             scene = paste(scene, flat, q)
         placed.append(q)
-    return scene, placed
+    return scene, placed, stay == 1.0
 
 
 def _background(rng, W, H):
@@ -144,8 +145,9 @@ def _sign(scene, rng):
 def sample(seed):
     rng = random.Random(seed)
     W, H = shape_of(seed)
+    taken = False
     if SCENES and rng.random() < 0.55:
-        scene, quads = _swapped(rng, W, H)
+        scene, quads, taken = _swapped(rng, W, H)
         n = 0
     else:
         scene, quads = _clutter(_background(rng, W, H), rng), []
@@ -173,7 +175,8 @@ def sample(seed):
         scene = paste(scene, flat, quad)
         quads.append(quad)
     smallest = min((float(np.linalg.norm(q[3] - q[0])) * 0.6 for q in quads), default=20.0)
-    img = camera.sensor(camera.light(scene, rng), min(smallest, 24.0), rng)
+    # A camera has been at work on a real scene already.
+    img = scene if taken and rng.random() < 0.7 else camera.sensor(camera.light(scene, rng), min(smallest, 24.0), rng)
     out = np.full((MAX_PLATES, 8), np.nan, np.float32)
     for i, q in enumerate(quads[:MAX_PLATES]):
         out[i] = q.reshape(-1)
@@ -206,7 +209,7 @@ def main():
     for (w, h), n in counts.items():
         x[w, h] = np.lib.format.open_memmap(f"{a.out}.{w}-{h}.x.npy", "w+", np.uint8, (n, h, w, 3))
         q[w, h] = np.lib.format.open_memmap(f"{a.out}.{w}-{h}.q.npy", "w+", np.float32, (n, MAX_PLATES, 8))
-        q[w, h][:] = np.nan
+        q[w, h][:] = -np.inf
     with Pool(a.jobs, _init, (a.glyphs, a.photos, a.index)) as pool:
         for img, quads in tqdm(pool.imap(sample, seeds, chunksize=16), total=a.count, mininterval=5):
             shape = img.shape[1], img.shape[0]

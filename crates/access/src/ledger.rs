@@ -11,6 +11,9 @@
 //! A [`Ledger`] belongs to one thread. Appending does not wait for the disk;
 //! [`Ledger::sync`] does, and only then the outbox hands entries out. A change of the register
 //! is written in one batch with its journal entry, and is durable when the call returns.
+//! [`transfer`] is the server's register on its way here.
+
+pub mod transfer;
 
 use std::fs;
 use std::io;
@@ -18,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::event::{Chain, Digest, RegistryChange};
+use domain::sync::Receiver;
 use domain::{Event, PassId, PassNumber, PlateNumber};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -33,6 +37,7 @@ use crate::registry::import::{self, ImportOptions, Imported};
 use crate::registry::rows::{Change, Rows, RowsError};
 use crate::registry::{RegistryView, Vehicle};
 use crate::store::{Batch, SledStore, Store, StoreError};
+pub use transfer::{Arrival, Standing, TransferError};
 
 /// The register's copy in the folder.
 pub const EXPORT: &str = "registry-export.csv";
@@ -99,6 +104,9 @@ pub enum LedgerError {
         /// The plate.
         plate: PlateNumber,
     },
+    /// The server's register is not taken in.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
 }
 
 /// Numbers that may have been used. Written, durably, before any of them is handed out.
@@ -162,6 +170,8 @@ pub struct Ledger {
     folder: Option<PathBuf>,
     reserve: Reserve,
     inside: Shared,
+    /// The server's register that is on its way.
+    receiver: Receiver,
     /// What the copy of the records holds, if this process wrote it.
     copied: Option<Digest>,
 }
@@ -257,6 +267,7 @@ impl Ledger {
                 format!("the counters of {lost_entries} passes are damaged and begin anew; look at passes that are good for few entries (`menshen pass list --counted`), and check the disk"),
             ));
         }
+        let receiver = transfer::reopen(store.as_ref(), rows.as_ref().and_then(Rows::synced))?;
         let mut ledger = Self {
             store,
             journal,
@@ -264,6 +275,7 @@ impl Ledger {
             folder: folder.map(Path::to_owned),
             reserve,
             inside: Shared::new(stays, entries),
+            receiver,
             copied: None,
         };
         if fresh {
@@ -509,13 +521,17 @@ impl Ledger {
             records: difference.records,
         };
         let changed = self.apply(batch, prepared, change, (by, ""), stamp)?;
+        self.sweep();
+        Ok(changed)
+    }
+
+    fn sweep(&self) {
         if let Some(rows) = &self.rows
             && let Err(error) = rows.sweep()
         {
             // The rows of the old generation count no more; the next start sweeps again.
             tracing::warn!(%error, "the old register's rows could not be removed yet");
         }
-        Ok(changed)
     }
 
     fn apply(
@@ -538,6 +554,9 @@ impl Ledger {
         let rows = self.rows.as_mut().ok_or(LedgerError::NoRegister)?;
         rows.commit(prepared);
         let view = rows.view().clone();
+        if self.receiver.in_force() != rows.synced() {
+            self.receiver = transfer::reopen(self.store.as_ref(), rows.synced())?;
+        }
         self.sync()?;
         let export_failed = self.write_copies(&view).err().map(|e| {
             let text = format!("the register's copy could not be written: {e}");

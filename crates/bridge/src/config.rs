@@ -3,7 +3,7 @@
 //! Without the section there is no bridge. Secrets are named by file or systemd credential and
 //! never stand in the file itself.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +31,19 @@ pub struct MqttConfig {
     /// The name of the systemd credential that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_credential: Option<String>,
+    /// A file with the certificate of the authority that signs for the broker, in PEM. With it
+    /// the connection is encrypted by TLS, and no broker is believed that it does not sign for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// A file with this device's own certificate, for a broker that asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<PathBuf>,
+    /// The file of its secret key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<PathBuf>,
+    /// The name of the systemd credential that holds its secret key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_key_credential: Option<String>,
     /// The file of enrolled keys: the committee's server, and who may send commands
     /// ([`crate::keys`]). Without it no command is taken, and delivered means acknowledged by
     /// the broker.
@@ -50,6 +63,10 @@ pub struct MqttConfig {
     /// How many events may be on their way at once: 1 to 256.
     #[serde(default = "default_window")]
     pub window: u16,
+    /// How many vehicles in a hundred a server's register may take out without a person at the
+    /// gate confirming it: 0 to 100.
+    #[serde(default = "default_registry_shrink")]
+    pub registry_shrink: u8,
 }
 
 const fn default_port() -> u16 {
@@ -68,6 +85,10 @@ const fn default_window() -> u16 {
     32
 }
 
+const fn default_registry_shrink() -> u8 {
+    20
+}
+
 /// What is wrong with a key of `[mqtt]`, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("mqtt.{key}: {}; {}", wrong.english, cure.english)]
@@ -80,10 +101,10 @@ pub struct Problem {
     pub cure: Words,
 }
 
-/// Why the password could not be had.
+/// Why a secret could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The file cannot be read.
+    /// The password's file cannot be read.
     #[error("the MQTT password cannot be read from {}: {source}; create the file and let the program's user read it", path.display())]
     Unreadable {
         /// The file.
@@ -93,9 +114,11 @@ pub enum SecretError {
     },
     /// systemd passed no credentials.
     #[error(
-        "mqtt.password_credential is {name:?}, but no credentials were passed; start the program through its unit with LoadCredential={name}:FILE, or use password_file"
+        "mqtt.{key}_credential is {name:?}, but no credentials were passed; start the program through its unit with LoadCredential={name}:FILE, or name its file"
     )]
     NoCredentials {
+        /// `password` or `client_key`.
+        key: &'static str,
         /// The credential's name.
         name: String,
     },
@@ -111,11 +134,16 @@ impl MqttConfig {
             user: None,
             password_file: None,
             password_credential: None,
+            ca_file: None,
+            client_certificate: None,
+            client_key: None,
+            client_key_credential: None,
             keys_file: None,
             keep_alive: default_keep_alive(),
             insecure_plain: false,
             late_after: default_late_after(),
             window: default_window(),
+            registry_shrink: default_registry_shrink(),
         }
     }
 
@@ -125,6 +153,7 @@ impl MqttConfig {
         let mut wrong = |key, wrong, cure| problems.push(Problem { key, wrong, cure });
         self.check_broker(&mut wrong);
         self.check_login(&mut wrong);
+        self.check_tls(&mut wrong);
         self.check_numbers(&mut wrong);
         problems
     }
@@ -142,7 +171,7 @@ impl MqttConfig {
                     "give the name or address alone, without scheme, port or path, for example host = \"127.0.0.1\"",
                 ),
             );
-        } else if !self.insecure_plain && !self.is_loopback() {
+        } else if self.ca_file.is_none() && !self.insecure_plain && !self.is_loopback() {
             wrong(
                 "host",
                 Words::new(
@@ -150,8 +179,8 @@ impl MqttConfig {
                     "the broker is not on this machine and the connection is not encrypted: anybody on the way could read it",
                 ),
                 Words::new(
-                    "在本机装消息服务器；如果网络只归你们自己用，写 insecure_plain = true",
-                    "use a broker on this machine, or set insecure_plain = true if the network is yours alone",
+                    "用 TLS：写 ca_file = \"/etc/menshen/ca.pem\"（给服务器签证书的 CA）；或在本机装消息服务器；如果网络只归你们自己用，写 insecure_plain = true",
+                    "encrypt it: ca_file = \"/etc/menshen/ca.pem\", the CA that signs for the broker; or use a broker on this machine, or set insecure_plain = true if the network is yours alone",
                 ),
             );
         }
@@ -159,7 +188,10 @@ impl MqttConfig {
             wrong(
                 "port",
                 Words::new("0 不是端口", "0 is no port"),
-                Words::new("消息服务器一般用 1883", "brokers usually listen on 1883"),
+                Words::new(
+                    "消息服务器一般用 1883，加密时用 8883",
+                    "brokers usually listen on 1883, with TLS on 8883",
+                ),
             );
         }
     }
@@ -237,6 +269,85 @@ impl MqttConfig {
         }
     }
 
+    fn check_tls(&self, wrong: &mut impl FnMut(&'static str, Words, Words)) {
+        let client = [
+            ("client_certificate", self.client_certificate.is_some()),
+            ("client_key", self.client_key.is_some()),
+            (
+                "client_key_credential",
+                self.client_key_credential.is_some(),
+            ),
+        ];
+        if self.ca_file.is_none() {
+            if let Some((key, _)) = client.into_iter().find(|(_, given)| *given) {
+                wrong(
+                    key,
+                    Words::new(
+                        "没有 ca_file，连接不加密，用不上它",
+                        "is of no use: without ca_file the connection is not encrypted",
+                    ),
+                    Words::new(
+                        "写上 ca_file，或删去这一行",
+                        "add ca_file, or leave this out",
+                    ),
+                );
+            }
+            return;
+        }
+        if self.insecure_plain {
+            wrong(
+                "insecure_plain",
+                Words::new(
+                    "写了 ca_file 就是加密的",
+                    "contradicts ca_file, with which the connection is encrypted",
+                ),
+                Words::new("只留一个", "keep one"),
+            );
+        }
+        if self.host.parse::<Ipv6Addr>().is_ok() {
+            wrong(
+                "host",
+                Words::new(
+                    "加密时不能写 IPv6 地址",
+                    "cannot be an IPv6 address where the connection is encrypted",
+                ),
+                Words::new(
+                    "写证书里的名字",
+                    "write the name that stands in the broker's certificate",
+                ),
+            );
+        }
+        let keys = [
+            self.client_key.is_some(),
+            self.client_key_credential.is_some(),
+        ];
+        let keys = keys.into_iter().filter(|given| *given).count();
+        match (self.client_certificate.is_some(), keys) {
+            (false, 0) | (true, 1) => {}
+            (true, 0) => wrong(
+                "client_certificate",
+                Words::new("没有它的私钥", "is there without its key"),
+                Words::new(
+                    "写上 client_key 或 client_key_credential",
+                    "add client_key or client_key_credential",
+                ),
+            ),
+            (false, _) => wrong(
+                "client_certificate",
+                Words::new("有私钥却没有证书", "is missing although its key is given"),
+                Words::new("写上证书文件", "name the certificate's file"),
+            ),
+            (true, _) => wrong(
+                "client_key",
+                Words::new(
+                    "client_key 和 client_key_credential 都写了",
+                    "client_key and client_key_credential are both given",
+                ),
+                Words::new("只留一个", "keep one"),
+            ),
+        }
+    }
+
     fn check_numbers(&self, wrong: &mut impl FnMut(&'static str, Words, Words)) {
         let out_of_bounds = || Words::new("超出范围", "is out of bounds");
         if !(Duration::from_secs(5)..=Duration::from_mins(10)).contains(&self.keep_alive) {
@@ -263,6 +374,13 @@ impl MqttConfig {
                 Words::new("写 1 到 256", "use 1 to 256"),
             );
         }
+        if self.registry_shrink > 100 {
+            wrong(
+                "registry_shrink",
+                out_of_bounds(),
+                Words::new("写 0 到 100（百分比）", "use 0 to 100 (per cent)"),
+            );
+        }
     }
 
     /// Whether the broker is on this machine, as far as its name says.
@@ -284,7 +402,10 @@ impl MqttConfig {
             (Some(path), _, _) => path.clone(),
             (None, Some(name), Some(folder)) => folder.join(name),
             (None, Some(name), None) => {
-                return Err(SecretError::NoCredentials { name: name.clone() });
+                return Err(SecretError::NoCredentials {
+                    key: "password",
+                    name: name.clone(),
+                });
             }
             (None, None, _) => return Ok(None),
         };
@@ -292,6 +413,34 @@ impl MqttConfig {
             Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
             Err(source) => Err(SecretError::Unreadable { path, source }),
         }
+    }
+
+    /// The files of an encrypted connection; none for a plain one. `credentials` is systemd's
+    /// `$CREDENTIALS_DIRECTORY`.
+    ///
+    /// # Errors
+    /// [`SecretError::NoCredentials`] if the key is a credential and none were passed.
+    pub fn tls(&self, credentials: Option<&Path>) -> Result<Option<tls::Files>, SecretError> {
+        let Some(ca) = self.ca_file.clone() else {
+            return Ok(None);
+        };
+        let key = match (&self.client_key, &self.client_key_credential, credentials) {
+            (Some(path), _, _) => Some(path.clone()),
+            (None, Some(name), Some(folder)) => Some(folder.join(name)),
+            (None, Some(name), None) => {
+                return Err(SecretError::NoCredentials {
+                    key: "client_key",
+                    name: name.clone(),
+                });
+            }
+            (None, None, _) => None,
+        };
+        let client = self
+            .client_certificate
+            .clone()
+            .zip(key)
+            .map(|(certificate, key)| tls::Identity { certificate, key });
+        Ok(Some(tls::Files { ca, client }))
     }
 }
 
@@ -344,11 +493,16 @@ mod tests {
             user: None,
             password_file: Some("x".into()),
             password_credential: Some("a/b".to_owned()),
+            ca_file: None,
+            client_certificate: Some("x".into()),
+            client_key: None,
+            client_key_credential: None,
             keys_file: Some(PathBuf::new()),
             keep_alive: Duration::from_secs(1),
             insecure_plain: false,
             late_after: Duration::ZERO,
             window: 0,
+            registry_shrink: 101,
         };
         assert_eq!(
             keys(&wrong),
@@ -359,14 +513,72 @@ mod tests {
                 "password_file",
                 "password_credential",
                 "keys_file",
+                "client_certificate",
                 "keep_alive",
                 "late_after",
-                "window"
+                "window",
+                "registry_shrink"
             ]
         );
         let mut config = MqttConfig::new("localhost", 1883);
         config.password_file = Some("x".into());
         assert_eq!(keys(&config), ["user"]);
+    }
+
+    #[test]
+    fn a_connection_is_encrypted_as_a_whole_or_not_at_all() {
+        let sound = MqttConfig {
+            ca_file: Some("ca.pem".into()),
+            ..MqttConfig::new("broker.example", 8883)
+        };
+        assert_eq!(keys(&sound), [""; 0]);
+        let plain = tls::Files {
+            ca: "ca.pem".into(),
+            client: None,
+        };
+        assert_eq!(sound.tls(None).unwrap(), Some(plain));
+        let known = MqttConfig {
+            client_certificate: Some("gate.pem".into()),
+            client_key_credential: Some("gate-key".to_owned()),
+            ..sound.clone()
+        };
+        assert_eq!(keys(&known), [""; 0]);
+        assert!(matches!(
+            known.tls(None),
+            Err(SecretError::NoCredentials {
+                key: "client_key",
+                ..
+            })
+        ));
+        let files = known.tls(Some(Path::new("/run/c"))).unwrap().unwrap();
+        let identity = files.client.unwrap();
+        assert_eq!(identity.key, Path::new("/run/c/gate-key"));
+        assert_eq!(identity.certificate, Path::new("gate.pem"));
+
+        let wrong = |change: &dyn Fn(&mut MqttConfig)| {
+            let mut config = known.clone();
+            change(&mut config);
+            keys(&config)
+        };
+        assert_eq!(
+            wrong(&|c| c.client_certificate = None),
+            ["client_certificate"]
+        );
+        assert_eq!(
+            wrong(&|c| c.client_key_credential = None),
+            ["client_certificate"]
+        );
+        assert_eq!(wrong(&|c| c.client_key = Some("k".into())), ["client_key"]);
+        assert_eq!(wrong(&|c| c.insecure_plain = true), ["insecure_plain"]);
+        assert_eq!(wrong(&|c| c.host = "fd00::1".to_owned()), ["host"]);
+        assert_eq!(wrong(&|c| c.ca_file = None), ["host", "client_certificate"]);
+        let file = MqttConfig {
+            client_key: Some("gate.key".into()),
+            client_key_credential: None,
+            ..known.clone()
+        };
+        let identity = file.tls(None).unwrap().unwrap().client.unwrap();
+        assert_eq!(identity.key, Path::new("gate.key"));
     }
 
     #[test]

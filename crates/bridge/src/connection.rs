@@ -76,6 +76,9 @@ pub enum StartError {
     /// The password cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A certificate or its key cannot be used.
+    #[error("mqtt.{0}")]
+    Tls(#[from] tls::FileError),
     /// The system gave no thread or no event queue.
     #[error("the bridge's thread could not be started: {0}; the machine is out of resources")]
     Thread(#[from] std::io::Error),
@@ -115,8 +118,8 @@ impl Bridge {
     /// broker brings is refused without being written down.
     ///
     /// # Errors
-    /// [`StartError`] if the configuration is wrong, the password cannot be read, or the system
-    /// gives no thread.
+    /// [`StartError`] if the configuration is wrong, the password or a certificate cannot be read, or
+    /// the system gives no thread.
     pub fn start(
         config: &MqttConfig,
         identity: Identity,
@@ -130,6 +133,10 @@ impl Bridge {
         }
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
         let password = config.password(credentials.as_deref())?;
+        let tls = config
+            .tls(credentials.as_deref())?
+            .map(|files| files.client())
+            .transpose()?;
         let topics = Topics::new(&identity.site, &identity.device);
         let account = Account {
             host: config.host.clone(),
@@ -143,6 +150,7 @@ impl Bridge {
                 .clone()
                 .map(|user| (user, password.unwrap_or_default())),
             keep_alive: config.keep_alive,
+            tls,
             will: (topics.bridge_state(), OFFLINE),
         };
         // Twice the window: what a server is missing may be sent again beside what is new.

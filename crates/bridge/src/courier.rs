@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::command::DeviceName;
+use domain::signing::{Purpose, Signed};
 use domain::time::Monotonic;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -476,9 +477,14 @@ impl<T: Transport> Courier<T> {
                 continue;
             }
             journey.states.insert(state.clone(), *version);
+            let payload = match state {
+                // A server compares it with other gates' and sends by it.
+                State::Register => signed_report(&self.signer, payload),
+                _ => payload.clone(),
+            };
             return Some((
                 Parcel::State(state.clone(), *version),
-                retained(self.topics.state(state), payload.clone()),
+                retained(self.topics.state(state), payload),
             ));
         }
         if let Some(payload) = board.alarms.pop_front() {
@@ -558,6 +564,15 @@ async fn sleep_until(due: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+/// A report on the register under the device's signature; as it is if it is no JSON, which no
+/// report is.
+fn signed_report(signer: &Signer, report: &[u8]) -> Vec<u8> {
+    serde_json::from_slice::<Box<serde_json::value::RawValue>>(report)
+        .and_then(|body| Signed::new(&signer.key, Purpose::Register, &body))
+        .and_then(|signed| serde_json::to_vec(&signed))
+        .unwrap_or_else(|_| report.to_vec())
 }
 
 fn retained(topic: String, payload: Vec<u8>) -> Message {

@@ -51,6 +51,6 @@ pub mod transport;
 pub use config::{MqttConfig, Problem};
 pub use connection::{Bridge, BridgeHandle, BridgeStatus, Identity, Keys, StartError};
 pub use health::{HealthReport, Latencies, Stage};
-pub use orders::{Declined, Orders};
+pub use orders::{Declined, Orders, PageTaken, SyncStep};
 pub use outbox::{Outbox, OutboxError, Pending};
 pub use topics::State;

@@ -24,7 +24,7 @@ use std::time::Duration;
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions,
-    Outgoing, Packet, QoS, StateError, SubscribeFilter,
+    Outgoing, Packet, QoS, StateError, SubscribeFilter, TlsConfiguration,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -55,6 +55,8 @@ pub(crate) struct Account {
     pub(crate) client_id: String,
     pub(crate) login: Option<(String, String)>,
     pub(crate) keep_alive: Duration,
+    /// How an encrypted connection is made; none for a plain one.
+    pub(crate) tls: Option<Arc<tls::ClientConfig>>,
     /// Topic and payload of the retained last will.
     pub(crate) will: (String, &'static str),
 }
@@ -80,6 +82,11 @@ impl Mqtt {
                 QoS::AtLeastOnce,
                 true,
             ));
+        if let Some(tls) = account.tls {
+            options.set_transport(rumqttc::Transport::tls_with_config(
+                TlsConfiguration::Rustls(tls),
+            ));
+        }
         if let Some((user, password)) = account.login {
             options.set_credentials(user, password);
         }
@@ -234,6 +241,9 @@ async fn run(mut eventloop: EventLoop, tokens: Tokens, events: mpsc::Sender<Link
 /// What happened, where, and what to do about it.
 fn explain(error: &ConnectionError, options: &MqttOptions) -> String {
     let (host, port) = options.broker_address();
+    if let Some(why) = tls::explain(error) {
+        return format!("{host}:{port}: {why}");
+    }
     let what = match error {
         ConnectionError::ConnectionRefused(
             code @ (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized),

@@ -3,6 +3,7 @@
 use domain::command::{Command, Refusal};
 use domain::event::Event;
 use domain::names::Name;
+use domain::sync::{Manifest, Page};
 
 /// The house, as far as commands reach it.
 ///
@@ -17,8 +18,39 @@ pub trait Orders: Send + Sync {
     /// Why it was not done: [`Refusal::NotSupported`] or [`Refusal::NotPossible`], in words.
     fn carry_out(&self, command: &Command, by: &Name, cause: &str) -> Result<String, Declined>;
 
+    /// A manifest of the server's register, from a command that was judged sound. It may come
+    /// again: then the transfer goes on.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    fn begin_sync(&self, manifest: &Manifest, by: &Name) -> Result<SyncStep, Declined>;
+
+    /// A page, from whomever.
+    ///
+    /// # Errors
+    /// Why it does not belong to the open transfer.
+    fn take_page(&self, page: &Page) -> Result<PageTaken, Refusal>;
+
     /// Writes an event into the journal, without waiting for the disk.
     fn record(&self, event: Event);
+}
+
+/// What became of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyncStep {
+    /// These pages are missing, first and last.
+    Taking(Vec<(u32, u32)>),
+    /// The register is in force, in words.
+    Done(String),
+}
+
+/// What became of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageTaken {
+    /// The transfer goes on.
+    Going,
+    /// It was the last one: what became of the register.
+    Ended(Result<String, Declined>),
 }
 
 /// Why a sound command was not done.

@@ -7,6 +7,7 @@
 //! request/challenge ─► a challenge, bound to a lane, good for 30 s and once
 //! request/<command> ─► signed order over a challenge ─► CarryOut, or refused
 //! ack               ─► signed acknowledgement        ─► Confirm, or refused
+//! registry/page     ─► a page of a commanded transfer ─► Page, or refused
 //! ```
 //!
 //! A challenge carries its own time, lane and a keyed hash over them, so that giving out ten
@@ -31,6 +32,7 @@ use domain::event::{Digest, Event};
 use domain::names::Name;
 use domain::repeats::Repeats;
 use domain::signing::{Purpose, Signed};
+use domain::sync::Page;
 use domain::time::Monotonic;
 
 /// The largest message that is looked at: a command with a row of the register takes less than
@@ -40,12 +42,19 @@ pub const LARGEST: usize = 8 * 1024;
 /// How long a challenge lives, by monotonic time: a wrong wall clock does not matter.
 pub const CHALLENGE_FOR: Duration = Duration::from_secs(30);
 
+/// Where pages of a register come, below the device's own topic.
+const PAGE_TOPIC: &str = "registry/page";
+
 /// Used challenges that are remembered at most; more than can be used honestly in their life.
 const USED: usize = 4096;
 
 /// Signatures that are checked in a second at most, for commands and for acknowledgements.
 const COMMANDS_A_SECOND: u32 = 50;
 const ACKS_A_SECOND: u32 = 200;
+
+/// Pages of a register that are looked at in a second at most: each is hashed and written down.
+/// Those beyond are asked for again.
+const PAGES_A_SECOND: u32 = 500;
 
 /// Challenges that are given out in a second at most: each answer is signed.
 const CHALLENGES_A_SECOND: u32 = 100;
@@ -83,6 +92,9 @@ pub enum Action {
         /// Whose key.
         by: Name,
     },
+    /// A page of a register. It is unsigned: whether it belongs to a transfer that was commanded,
+    /// the house says.
+    Page(Page),
     /// Write this down.
     Record(Event),
 }
@@ -141,6 +153,7 @@ pub struct Reception {
     commands: Allowance,
     acks: Allowance,
     challenges: Allowance,
+    pages: Allowance,
     refusals: Repeats<(String, Refusal, Option<Name>)>,
 }
 
@@ -170,6 +183,7 @@ impl Reception {
             commands: Allowance::new(COMMANDS_A_SECOND),
             acks: Allowance::new(ACKS_A_SECOND),
             challenges: Allowance::new(CHALLENGES_A_SECOND),
+            pages: Allowance::new(PAGES_A_SECOND),
             refusals: Repeats::new(WRITE_EVERY),
         }
     }
@@ -211,6 +225,10 @@ impl Reception {
                 }],
                 Err(why) => self.write_down(now, message.topic, (why, None)),
             },
+            PAGE_TOPIC => match self.page(now, message) {
+                Ok(page) => vec![Action::Page(page)],
+                Err(why) => self.write_down(now, PAGE_TOPIC, (why, None)),
+            },
             topic => self.order(now, topic, message),
         }
     }
@@ -225,9 +243,22 @@ impl Reception {
         self.write_down(now, "ack", (why, Some(by)))
     }
 
+    /// A page that was taken by [`Self::take`] does not belong to the open transfer.
+    pub fn refuse_page(&mut self, now: Monotonic, why: Refusal) -> Vec<Action> {
+        self.write_down(now, PAGE_TOPIC, (why, None))
+    }
+
+    fn page(&mut self, now: Monotonic, message: Message<'_>) -> Result<Page, Refusal> {
+        if !self.pages.take(now) {
+            return Err(Refusal::Flood);
+        }
+        read(message)
+    }
+
     fn write_down(&mut self, now: Monotonic, topic: &str, (reason, by): Refused) -> Vec<Action> {
         // Topics are the device's own; a stranger chooses only among them.
         let known = topic == "ack"
+            || topic == PAGE_TOPIC
             || topic == "request/challenge"
             || CommandKind::ALL
                 .iter()

@@ -13,6 +13,7 @@
 //! | `alarm` | something needs a person now | no | 1 |
 //! | `head` | how far the journal goes, signed | no | 1 |
 //! | `response/<name>` | the answer to a request, signed | no | 1 |
+//! | `registry` | version and digests of the register, signed | yes | 1 |
 //!
 //! And what is listened to; nothing retained is taken:
 //!
@@ -21,6 +22,7 @@
 //! | `ack` | the server's acknowledgement, signed | 1 |
 //! | `request/challenge` | asks for a challenge | 0 |
 //! | `request/<command>` | a signed command | 0 |
+//! | `registry/page` | a page of a register whose manifest was commanded | 1 |
 
 use domain::event::Event;
 use domain::names::Name;
@@ -38,6 +40,8 @@ pub enum State {
         /// The barrier.
         barrier: Name,
     },
+    /// The register: `registry`. Its value, a [`domain::sync::Report`], goes out signed.
+    Register,
 }
 
 /// The topics of one device.
@@ -87,6 +91,7 @@ impl Topics {
         match state {
             State::Camera { lane } => format!("{}/lane/{lane}/camera", self.root),
             State::Barrier { barrier } => format!("{}/barrier/{barrier}", self.root),
+            State::Register => format!("{}/registry", self.root),
         }
     }
 
@@ -113,6 +118,11 @@ impl Topics {
     /// Where the server's acknowledgements come.
     pub fn ack(&self) -> String {
         format!("{}/ack", self.root)
+    }
+
+    /// Where pages of a register come.
+    pub fn registry_page(&self) -> String {
+        format!("{}/registry/page", self.root)
     }
 
     /// Where requests come, as a filter.

@@ -18,6 +18,7 @@ use domain::command::{
 use domain::event::{Chain, Digest, Event, RegistryChange};
 use domain::passage::{Direction, Outcome, PassageId, PassageRecord};
 use domain::signing::{Purpose, SecretKey, Signed};
+use domain::sync::{Base, Manifest, Page, RegisterVersion, Report, Scope, pack, root_of};
 use domain::time::Monotonic;
 use domain::verdict::{Evidence, Reason, Verdict};
 use domain::{Name, PassId, PlateNumber};
@@ -110,6 +111,14 @@ fn events() -> Vec<Event> {
             cause: passage().to_string(),
             why: "STOP is pressed; release it first".to_owned(),
         },
+        Event::HoldStarted {
+            barrier: barrier.clone(),
+            cause: "command-0101".to_owned(),
+        },
+        Event::HoldEnded {
+            barrier: barrier.clone(),
+            capped: false,
+        },
         Event::Barrier {
             barrier,
             state: "open".to_owned(),
@@ -175,6 +184,8 @@ fn events() -> Vec<Event> {
             | Event::GuardAnswered { .. }
             | Event::Opened { .. }
             | Event::OpeningRefused { .. }
+            | Event::HoldStarted { .. }
+            | Event::HoldEnded { .. }
             | Event::Barrier { .. }
             | Event::Camera { .. }
             | Event::Registry { .. }
@@ -212,8 +223,34 @@ fn commands() -> Vec<Command> {
                 }),
             },
         },
-        Command::RegistrySync { version: 12 },
+        Command::RegistrySync {
+            manifest: Box::new(manifest()),
+        },
     ]
+}
+
+fn pages() -> Vec<Page> {
+    let edits = ["苏E12345", "苏E12346"].map(|plate| {
+        let row = serde_json::json!({ "record": "vehicle", "plate": plate });
+        serde_json::json!({ "edit": "put", "what": row }).to_string()
+    });
+    pack(&edits).unwrap()
+}
+
+fn manifest() -> Manifest {
+    let pages = pages();
+    Manifest {
+        version: RegisterVersion(12),
+        scope: Scope::Vehicles,
+        base: Some(Base {
+            version: RegisterVersion(11),
+            digest: Digest::of(b"what was there"),
+        }),
+        pages: pages.len() as u32,
+        root: root_of(&pages),
+        digest: Digest::of(b"what will be there"),
+        why: "October".to_owned(),
+    }
 }
 
 fn signed<T: serde::Serialize>(seed: u8, purpose: Purpose, body: &T) -> String {
@@ -309,6 +346,19 @@ fn messages() -> Vec<Example> {
         let message = signed(2, Purpose::Acknowledgement, &word);
         all.push(("Acknowledgement", example.to_owned(), message));
     }
+    let page = serde_json::to_string(&pages()[0]).unwrap();
+    all.push(("Page", "page".to_owned(), page));
+    let report = Report {
+        device: device(),
+        version: 31,
+        vehicles: Digest::of(b"the vehicles"),
+        register: Digest::of(b"everything"),
+        server: Some(manifest().edition()),
+        differing: 2,
+        contested: 1,
+    };
+    let report = signed(1, Purpose::Register, &report);
+    all.push(("Register", "register".to_owned(), report));
     conversation(&mut all);
     all
 }
@@ -347,6 +397,15 @@ fn conversation(all: &mut Vec<Example>) {
     };
     let answer = signed(1, Purpose::Response, response);
     all.push(("Response", "challenge".to_owned(), answer));
+    let taking = domain::command::Response {
+        device: device(),
+        transaction: "t-1".parse().unwrap(),
+        answer: domain::command::Answer::Taking {
+            missing: vec![(0, 2), (7, 7)],
+        },
+    };
+    let taking = signed(1, Purpose::Response, &taking);
+    all.push(("Response", "taking".to_owned(), taking));
     for command in commands() {
         let kind = command.kind();
         let order = Order {
@@ -414,7 +473,7 @@ fn every_message_fits_its_schema_and_a_changed_one_does_not() {
         }
         *seen.entry(schema).or_insert(0) += 1;
     }
-    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (16, 7, 3));
+    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (18, 7, 4));
 }
 
 #[test]

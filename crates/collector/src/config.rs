@@ -10,8 +10,9 @@
 //! public = "…64 digits, from `menshen keys show` on the gate…"
 //! ```
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use domain::Name;
 use domain::command::DeviceName;
@@ -38,6 +39,16 @@ pub struct CollectorConfig {
     /// A file that holds the password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
+    /// A file with the certificate of the authority that signs for the broker, in PEM. With it
+    /// the connection is encrypted by TLS.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// A file with the collector's own certificate, for a broker that asks for one.
+    #[serde(default)]
+    pub client_certificate: Option<PathBuf>,
+    /// The file of its secret key.
+    #[serde(default)]
+    pub client_key: Option<PathBuf>,
     /// Allows MQTT without encryption to a broker that is not on this machine.
     #[serde(default)]
     pub insecure_plain: bool,
@@ -99,6 +110,9 @@ pub enum ConfigError {
         /// What is wrong and the cure.
         message: String,
     },
+    /// A certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::FileError),
     /// The key's file holds no key.
     #[error("{} holds no secret key: {source}; make one with `menshen keys new`", path.display())]
     Key {
@@ -142,20 +156,47 @@ impl CollectorConfig {
                 "give the broker's name or address alone, for example \"127.0.0.1\"",
             );
         }
-        if !local && !self.insecure_plain {
+        if !local && !self.insecure_plain && self.ca_file.is_none() {
             return wrong(
                 "host",
-                "the broker is not on this machine and the connection is not encrypted; run the collector beside the broker, or set insecure_plain = true if the network is yours alone",
+                "the broker is not on this machine and the connection is not encrypted; encrypt it with ca_file, the CA that signs for the broker, run the collector beside the broker, or set insecure_plain = true if the network is yours alone",
             );
         }
         if self.port == 0 {
-            return wrong("port", "0 is no port; brokers usually listen on 1883");
+            return wrong(
+                "port",
+                "0 is no port; brokers usually listen on 1883, with TLS on 8883",
+            );
         }
         if self.client_id.is_empty() || self.client_id.contains(['+', '#', '/', ' ']) {
             return wrong("client_id", "use letters, digits, '-', '_' or '.'");
         }
         if self.password_file.is_some() && self.user.is_none() {
             return wrong("user", "a password is given without a user; add it");
+        }
+        if self.client_certificate.is_some() != self.client_key.is_some() {
+            return wrong(
+                "client_certificate",
+                "client_certificate and client_key go together; give both or neither",
+            );
+        }
+        if self.ca_file.is_none() && self.client_certificate.is_some() {
+            return wrong(
+                "client_certificate",
+                "it is of no use without ca_file, with which the connection is encrypted; add that",
+            );
+        }
+        if self.ca_file.is_some() && self.insecure_plain {
+            return wrong(
+                "insecure_plain",
+                "it contradicts ca_file, with which the connection is encrypted; keep one",
+            );
+        }
+        if self.ca_file.is_some() && self.host.parse::<Ipv6Addr>().is_ok() {
+            return wrong(
+                "host",
+                "it cannot be an IPv6 address where the connection is encrypted; write the name that stands in the broker's certificate",
+            );
         }
         if self.devices.is_empty() {
             return wrong(
@@ -164,6 +205,22 @@ impl CollectorConfig {
             );
         }
         Ok(())
+    }
+
+    /// How an encrypted connection is made; none for a plain one.
+    ///
+    /// # Errors
+    /// [`ConfigError::Tls`] if a file cannot be used.
+    pub fn tls(&self) -> Result<Option<Arc<tls::ClientConfig>>, ConfigError> {
+        let Some(ca) = self.ca_file.clone() else {
+            return Ok(None);
+        };
+        let client = self
+            .client_certificate
+            .clone()
+            .zip(self.client_key.clone())
+            .map(|(certificate, key)| tls::Identity { certificate, key });
+        Ok(Some(tls::Files { ca, client }.client()?))
     }
 
     /// The gates with their keys.

@@ -16,6 +16,8 @@
 //!   tests.
 //! - [`clerk`]: a batch of messages through all of these: what is stored, then what is
 //!   acknowledged and reported.
+//! - [`sending`]: pure: a register's way to one gate, from the challenge to the answer.
+//!   [`publish`]: its shell.
 //! - [`mailbox`]: the shell: the MQTT client, a persistent session. [`config`]: one file.
 //!
 //! Invariant: an entry is acknowledged only after the transaction that holds it and all before
@@ -32,6 +34,8 @@ pub mod config;
 pub mod mailbox;
 pub mod memory;
 pub mod message;
+pub mod publish;
+pub mod sending;
 pub mod sqlite;
 pub mod standing;
 pub mod store;

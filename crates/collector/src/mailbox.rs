@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use domain::time::Monotonic;
 use jiff::Timestamp;
-use rumqttc::{Client, Connection, Event, MqttOptions, Packet, Publish, QoS};
+use rumqttc::{
+    Client, Connection, Event, MqttOptions, Packet, Publish, QoS, TlsConfiguration, Transport,
+};
 use tracing::{info, warn};
 
 use crate::clerk::{Clerk, Delivered, Letter};
@@ -110,16 +112,27 @@ pub fn run(
 }
 
 fn connect(config: &CollectorConfig) -> Result<(Client, Connection), StartError> {
-    let mut options = MqttOptions::new(&config.client_id, &config.host, config.port);
+    let mut options = options(config, &config.client_id)?;
+    options.set_clean_session(false).set_manual_acks(true);
+    Ok(Client::new(options, 4 * BATCH))
+}
+
+/// What every client of the configuration's broker needs.
+pub(crate) fn options(
+    config: &CollectorConfig,
+    client_id: &str,
+) -> Result<MqttOptions, ConfigError> {
+    let mut options = MqttOptions::new(client_id, &config.host, config.port);
     options
         .set_keep_alive(Duration::from_secs(15))
-        .set_clean_session(false)
-        .set_manual_acks(true)
         .set_max_packet_size(LARGEST, LARGEST);
+    if let Some(tls) = config.tls()? {
+        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
+    }
     if let Some((user, password)) = config.login()? {
         options.set_credentials(user, password);
     }
-    Ok(Client::new(options, 4 * BATCH))
+    Ok(options)
 }
 
 /// What gates send, below `menshen/SITE/DEVICE`.
@@ -183,7 +196,7 @@ fn listen(mut connection: Connection, news: &SyncSender<News>) {
             }
             Ok(_) => Ok(()),
             Err(error) => {
-                let why = error.to_string();
+                let why = tls::explain(&error).map_or_else(|| error.to_string(), |w| w.to_string());
                 if trouble.as_ref() != Some(&why) {
                     warn!("the MQTT broker cannot be reached or was lost: {why}; trying again");
                     trouble = Some(why);

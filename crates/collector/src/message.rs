@@ -34,7 +34,8 @@ impl Enrolment {
         self.devices.keys()
     }
 
-    fn knows(&self, device: &DeviceName, key: &PublicKey) -> bool {
+    /// Whether this is a key of this gate.
+    pub fn knows(&self, device: &DeviceName, key: &PublicKey) -> bool {
         self.devices
             .get(device)
             .is_some_and(|keys| keys.contains(key))

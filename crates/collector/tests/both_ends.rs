@@ -184,7 +184,8 @@ impl Gate {
                     }
                 }
                 reception::Action::CarryOut(accepted) => self.orders.push(accepted.command),
-                reception::Action::Record(_) => self.refused += 1,
+                // No register is on its way here: a page belongs to nothing.
+                reception::Action::Page(_) | reception::Action::Record(_) => self.refused += 1,
                 reception::Action::Respond { name, response } => {
                     let signed = Signed::new(&self.signer.key, Purpose::Response, &response);
                     let payload = serde_json::to_vec(&signed.unwrap()).unwrap();

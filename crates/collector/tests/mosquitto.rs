@@ -12,7 +12,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bridge::outbox::{Outbox, OutboxError, Pending};
-use bridge::{Bridge, BridgeHandle, Declined, Identity, Keys, MqttConfig, Orders};
+use bridge::{
+    Bridge, BridgeHandle, Declined, Identity, Keys, MqttConfig, Orders, PageTaken, SyncStep,
+};
 use collector::CollectorConfig;
 use collector::sqlite::SqliteStore;
 use domain::chain::Frame;
@@ -22,6 +24,7 @@ use domain::command::{
 use domain::event::{Chain, Event};
 use domain::names::Name;
 use domain::signing::{Purpose, SecretKey, Signed};
+use domain::sync::{Manifest, Page};
 use rumqttc::{Client, MqttOptions, Packet, QoS};
 use uuid::Uuid;
 
@@ -177,6 +180,14 @@ impl Orders for House {
             Command::Hold { .. } => Err(Declined::not_supported("not yet")),
             _ => Ok(format!("done for {by}")),
         }
+    }
+
+    fn begin_sync(&self, _: &Manifest, _: &Name) -> Result<SyncStep, Declined> {
+        Err(Declined::not_supported("not here"))
+    }
+
+    fn take_page(&self, _: &Page) -> Result<PageTaken, Refusal> {
+        Err(Refusal::NotSupported)
     }
 
     fn record(&self, event: Event) {

@@ -16,6 +16,7 @@ use crate::names::Name;
 use crate::passage::PassageId;
 use crate::plate::PlateNumber;
 use crate::signing::PublicKey;
+use crate::sync::Manifest;
 
 /// What a gate is told to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,10 +52,10 @@ pub enum Command {
         /// What.
         change: RowChange,
     },
-    /// Take over the server's register.
+    /// Take over the server's register, or what has changed in it.
     RegistrySync {
-        /// The server's version of it.
-        version: u64,
+        /// What is coming; the rows follow on pages.
+        manifest: Box<Manifest>,
     },
 }
 
@@ -357,6 +358,8 @@ pub enum Refusal {
     OutOfRange,
     /// It speaks of an entry with other bytes than those that were sent.
     WrongChain,
+    /// It is a difference from another register than the one here.
+    OtherBase,
     /// There were too many to look at them all.
     Flood,
     /// The gate cannot do that yet.
@@ -385,6 +388,7 @@ impl Refusal {
             Self::Stale => "stale",
             Self::OutOfRange => "out-of-range",
             Self::WrongChain => "wrong-chain",
+            Self::OtherBase => "other-base",
             Self::Flood => "flood",
             Self::NotSupported => "not-supported",
             Self::NotPossible => "not-possible",
@@ -418,6 +422,9 @@ impl Refusal {
             Self::Stale => "it says less than what is known / 内容已过时",
             Self::OutOfRange => "it speaks of entries that were never sent / 超出范围",
             Self::WrongChain => "it speaks of other bytes than those that were sent / 与记录不符",
+            Self::OtherBase => {
+                "it is a difference from another register than the one here; send the whole register / 增量起点不符"
+            }
             Self::Flood => "too many messages; try again / 消息过多",
             Self::NotSupported => "not supported yet / 暂不支持",
             Self::NotPossible => "not possible now / 现在无法执行",
@@ -617,6 +624,11 @@ pub enum Answer {
         challenge: Challenge,
         /// How long it lives.
         seconds: u64,
+    },
+    /// A register is being taken over; a second answer says what came of it.
+    Taking {
+        /// Pages that are missing, first and last, or the first hundred ranges of them.
+        missing: Vec<(u32, u32)>,
     },
     /// It was done.
     Done {

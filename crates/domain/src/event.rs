@@ -16,6 +16,7 @@ use crate::names::Name;
 use crate::pass::PassId;
 use crate::passage::{PassageId, PassageRecord};
 use crate::plate::PlateNumber;
+use crate::sync::{Edition, RegisterVersion};
 use crate::verdict::Verdict;
 
 /// What happened.
@@ -69,6 +70,21 @@ pub enum Event {
         cause: String,
         /// Why not.
         why: String,
+    },
+    /// A boom is held open from now on.
+    HoldStarted {
+        /// The barrier.
+        barrier: Name,
+        /// The one cause: "command-…" of the signed command.
+        cause: String,
+    },
+    /// A boom is held open no longer.
+    HoldEnded {
+        /// The barrier.
+        barrier: Name,
+        /// Whether the longest time that is allowed was over; otherwise it was released, or STOP,
+        /// a fault or the loss of the relay guard ended it.
+        capped: bool,
     },
     /// A barrier changed its state.
     Barrier {
@@ -222,6 +238,35 @@ pub enum RegistryChange {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         records: Vec<RecordChange>,
     },
+    /// The server's register, or what had changed in it, was taken over.
+    Synced {
+        /// The server's register now.
+        server: Edition,
+        /// Its version that this was a difference from; none if all of it came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<RegisterVersion>,
+        /// Vehicles afterwards.
+        vehicles: u64,
+        /// Vehicles before.
+        before: u64,
+        /// Records of all kinds in force that came, changed, went.
+        rows: RowCounts,
+        /// The first of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        records: Vec<RecordChange>,
+        /// Records that were changed both here and by the server, and wait for a person.
+        contested: u64,
+    },
+    /// A person decided about records that were changed both here and by the server.
+    Settled {
+        /// Whether what was changed here stays; else the server's is in force.
+        kept: bool,
+        /// How many were decided.
+        count: u64,
+        /// What became of the first of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        records: Vec<RecordChange>,
+    },
 }
 
 /// How a list differed from the register that it replaced.
@@ -263,6 +308,8 @@ impl Event {
             Self::GuardAnswered { .. } => "guard-answered",
             Self::Opened { .. } => "opened",
             Self::OpeningRefused { .. } => "opening-refused",
+            Self::HoldStarted { .. } => "hold-started",
+            Self::HoldEnded { .. } => "hold-ended",
             Self::Barrier { .. } => "barrier",
             Self::Camera { .. } => "camera",
             Self::Registry { .. } => "registry",

@@ -12,6 +12,7 @@
 //! - [`chain`]: following a journal that may have holes.
 //! - [`signing`] and [`command`]: Ed25519 keys and signatures; what a gate can be told from
 //!   afar, who may, and the words of servers and devices about a journal.
+//! - [`sync`]: a register on its way from a server: manifest, pages, digests, the gate's end.
 //! - [`repeats`]: writing down what happens again and again, without being flooded by it.
 //! - [`names`] and [`time`]: names of lanes and barriers, monotonic time.
 //! - [`words`]: sentences for people, in Chinese and in English.
@@ -29,6 +30,7 @@ pub mod plate;
 pub mod reading;
 pub mod repeats;
 pub mod signing;
+pub mod sync;
 pub mod time;
 pub mod verdict;
 pub mod words;

@@ -34,6 +34,8 @@ pub enum Purpose {
     Response,
     /// A numbered pass.
     Pass,
+    /// A device's word on its register.
+    Register,
 }
 
 impl Purpose {
@@ -45,6 +47,7 @@ impl Purpose {
             Self::Head => "menshen head 1\n",
             Self::Response => "menshen response 1\n",
             Self::Pass => "menshen pass 1\n",
+            Self::Register => "menshen register 1\n",
         }
     }
 

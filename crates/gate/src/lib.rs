@@ -74,6 +74,9 @@
 //! - A guard that ends or hangs is killed, reaped and replaced; its successor's first write
 //!   is a release.
 //! - Only monotonic time decides. No lagging reader of events can hold the thread up.
+//! - While a gate is commissioned ([`driver::Commissioning`]) the guard's button and the fire
+//!   alarm are watched and open nothing; a pulse is the same one, through the same barrier and
+//!   relay guard, one for each request.
 //!
 //! What a port cannot promise: a Modbus board that is cut off from its guard keeps its relay as
 //! it is, unless it bounds the pulse itself (`flash`); a camera ends its own pulse, and nobody

@@ -392,6 +392,93 @@ mod tests {
         assert!("loop".parse::<Line>().is_err());
     }
 
+    #[test]
+    fn before_the_first_sample_nothing_is_due() {
+        let mut line = Debouncer::new(RULE);
+        assert_eq!((line.step(at(1000), None), line.deadline()), (vec![], None));
+        assert_eq!(line.active(), None);
+    }
+
+    #[test]
+    fn a_contact_that_is_read_often_and_does_not_change_counts() {
+        let mut line = Debouncer::new(RULE);
+        let mut notices = Vec::new();
+        for n in 0..2000 {
+            notices.extend(line.step(at(n), Some(true)));
+        }
+        assert_eq!(notices, [LineNotice::Level(true)]);
+    }
+
+    #[test]
+    fn after_forgetting_the_level_must_last_anew() {
+        let mut line = Debouncer::new(RULE);
+        line.step(at(0), Some(true));
+        line.step(at(30), None);
+        assert_eq!(line.active(), Some(true));
+        line.forget();
+        assert_eq!((line.active(), line.deadline()), (None, None));
+        assert_eq!(line.step(at(100), Some(true)), []);
+        assert_eq!(line.step(at(129), None), []);
+        assert_eq!(line.step(at(130), None), [LineNotice::Level(true)]);
+    }
+
+    /// Twenty changes within a second are bounces, one more is chatter; a second later they count
+    /// anew.
+    #[test]
+    fn chatter_begins_with_the_first_change_too_many() {
+        for (changes, window, chatters) in [(20, 999, false), (21, 999, true), (21, 1000, false)] {
+            let mut line = Debouncer::new(RULE);
+            let mut notices = line.step(at(10_000), Some(false));
+            for n in 1..changes {
+                notices.extend(line.step(at(10_000 + n), Some(n % 2 == 1)));
+            }
+            notices.extend(line.step(at(10_001 + window), Some(changes % 2 == 1)));
+            let faulty = notices.contains(&LineNotice::Faulty(LineFault::Chatter));
+            assert_eq!(faulty, chatters, "{changes} changes in {window} ms");
+        }
+    }
+
+    #[test]
+    fn chatter_is_over_after_ten_quiet_seconds_and_not_before() {
+        let mut line = Debouncer::new(RULE);
+        for n in 0..30 {
+            line.step(at(1000 + n), Some(n % 2 == 0));
+        }
+        let healthy = LineNotice::Healthy(LineFault::Chatter);
+        assert!(!line.step(at(11_028), None).contains(&healthy));
+        assert_eq!(line.step(at(11_029), None), [healthy]);
+        assert_eq!(line.step(at(30_000), None), []);
+    }
+
+    #[test]
+    fn a_contact_that_is_at_rest_is_never_stuck() {
+        let mut line = Debouncer::new(RULE);
+        line.step(at(0), Some(false));
+        assert_eq!(line.step(at(30), None), [LineNotice::Level(false)]);
+        assert_eq!(line.step(at(600_000), None), []);
+        line.step(at(600_000), Some(true));
+        assert_eq!(line.step(at(600_030), None), [LineNotice::Level(true)]);
+        assert_eq!(line.step(at(660_029), None), []);
+        assert_eq!(
+            line.step(at(660_030), None),
+            [LineNotice::Faulty(LineFault::Stuck)]
+        );
+        assert_eq!(line.step(at(700_000), None), []);
+    }
+
+    #[test]
+    fn a_text_that_names_no_line_is_told_which_there_are() {
+        let error = "loop".parse::<Line>().unwrap_err().to_string();
+        assert!(error.contains("`loop`") && error.contains("safety_loop"));
+        let json = serde_json::to_string(&Line::ArrivalLoop("in".into())).unwrap();
+        assert_eq!(json, "\"arrival_loop:in\"");
+        assert_eq!(
+            serde_json::from_str::<Line>(&json).unwrap(),
+            Line::ArrivalLoop("in".into())
+        );
+        assert!(serde_json::from_str::<Line>("\"loop\"").is_err());
+    }
+
     proptest! {
         /// Whatever the contact does, the level changes only after the raw contact has shown
         /// the new level without a break for the debounce time, until this sample or with it, and

@@ -153,9 +153,7 @@ impl MotorTimer {
     /// The daemon's pipe closed, or somebody told the guard to end: release everything.
     pub fn end(&mut self, now: Monotonic) -> Vec<Order> {
         self.ending = true;
-        if !guard!(PipeEnd) {
-            return Vec::new();
-        }
+        guard!(PipeEnd else { return Vec::new(); });
         self.release_all(now)
     }
 }
@@ -244,6 +242,79 @@ mod tests {
                 why: OrderRefusal::Ending
             }]
         );
+    }
+
+    #[test]
+    fn the_bounds_are_kept_to_the_millisecond() {
+        let mut timer = MotorTimer::new(at(0));
+        assert_eq!(timer.set(at(299), Output::Close, true).len(), 1);
+        assert!(timer.energised.is_empty(), "refused");
+        timer.set(at(300), Output::Close, true);
+        for ms in (400..30_300).step_by(100) {
+            timer.beat(at(ms));
+        }
+        assert_eq!(timer.tick(at(30_299)), []);
+        assert_eq!(timer.tick(at(30_300)).len(), 2);
+        assert_eq!(timer.tick(at(30_301)), [], "told once");
+        assert_eq!(
+            timer.set(at(30_599), Output::Open, true),
+            [Order::Refuse {
+                output: Output::Open,
+                why: OrderRefusal::DeadTime
+            }]
+        );
+        assert_eq!(timer.set(at(30_600), Output::Open, true).len(), 1);
+        timer.set(at(30_700), Output::Open, false);
+        timer.beat(at(70_000));
+        assert_eq!(
+            timer.tick(at(70_000)),
+            [],
+            "a run that is over has no bound"
+        );
+    }
+
+    #[test]
+    fn stop_and_test_need_no_dead_time_and_begin_none() {
+        let mut timer = MotorTimer::new(at(0));
+        for output in [Output::Stop, Output::Test] {
+            let write = |energised| Order::Write { output, energised };
+            assert_eq!(timer.set(at(10), output, true), [write(true)]);
+            assert_eq!(timer.set(at(290), output, false), [write(false)]);
+            assert_eq!(timer.set(at(290), output, false), [], "released already");
+        }
+        assert_eq!(
+            timer.set(at(300), Output::Open, true),
+            [Order::Write {
+                output: Output::Open,
+                energised: true
+            }]
+        );
+        timer.set(at(310), Output::Test, true);
+        timer.beat(at(20_000));
+        assert_eq!(timer.tick(at(20_000)), []);
+        assert_eq!(timer.end(at(20_000)).len(), 2);
+    }
+
+    #[test]
+    fn stop_has_no_bound_but_the_silence() {
+        let mut timer = MotorTimer::new(at(0));
+        timer.set(at(0), Output::Stop, true);
+        timer.beat(at(60_000));
+        assert_eq!(timer.tick(at(60_499)), []);
+        assert_eq!(timer.tick(at(60_500)).len(), 2);
+    }
+
+    #[cfg(feature = "mutations")]
+    #[test]
+    fn without_its_guard_a_closed_pipe_releases_nothing() {
+        use crate::mutation::{Guard, without};
+        let end = || {
+            let mut timer = MotorTimer::new(at(0));
+            timer.set(at(0), Output::Stop, true);
+            timer.end(at(0)).len()
+        };
+        assert_eq!(end(), 1);
+        assert_eq!(without(Some(Guard::PipeEnd), end), 0);
     }
 
     proptest! {

@@ -1,8 +1,9 @@
 //! Guards that can be taken away, to show that the simulated compound notices.
 //!
-//! `guard!(Name => condition)` is the condition, and `guard!(Name)` is true. Only a build with the
-//! feature `mutations`, which no program of the house asks for, can turn that round, for the
-//! thread that called `without`. The tests of `sim` do that with every `Guard` in turn.
+//! `guard!(Name => condition)` is the condition, `guard!(Name)` is true, and
+//! `guard!(Name else { .. })` is nothing. Only a build with the feature `mutations`, which no program
+//! of the house asks for, can turn that round, for the thread that called `without`. The tests of
+//! `sim` do that with every `Guard` in turn.
 
 #[cfg(feature = "mutations")]
 mod removal {
@@ -133,9 +134,13 @@ mod removal {
 #[cfg(feature = "mutations")]
 pub use removal::{Guard, removed, without};
 
-/// With a condition: the condition. Without one: whether the guard stands.
+/// With a condition: the condition. With a block: what happens where the guard is taken away.
+/// With neither: whether the guard stands.
 #[cfg(feature = "mutations")]
 macro_rules! guard {
+    ($name:ident else $removed:block) => {
+        if $crate::mutation::removed($crate::mutation::Guard::$name) $removed
+    };
     ($name:ident => $holds:expr) => {
         ($crate::mutation::removed($crate::mutation::Guard::$name) || $holds)
     };
@@ -144,9 +149,10 @@ macro_rules! guard {
     };
 }
 
-/// With a condition: the condition. Without one: the guard stands.
+/// With a condition: the condition. With a block: nothing. With neither: the guard stands.
 #[cfg(not(feature = "mutations"))]
 macro_rules! guard {
+    ($name:ident else $removed:block) => {};
     ($name:ident => $holds:expr) => {
         $crate::mutation::stands($holds)
     };

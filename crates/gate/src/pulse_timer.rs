@@ -181,9 +181,7 @@ impl PulseTimer {
     /// The daemon's pipe closed, or somebody told the guard to end: release first.
     pub fn end(&mut self, now: Monotonic) -> Vec<Order> {
         self.ending = true;
-        if !guard!(PipeEnd) {
-            return Vec::new();
-        }
+        guard!(PipeEnd else { return Vec::new(); });
         self.release(now, ReleaseReason::Ending)
     }
 
@@ -221,6 +219,7 @@ impl PulseTimer {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+    use crate::wiring::{InputsConfig, RelayConfig, Wiring};
     use proptest::prelude::*;
 
     fn pulse(cause: u64, ms: u64) -> Command {
@@ -377,6 +376,194 @@ mod tests {
         port.broken = true;
         port.wait(2000);
         assert!(port.ended);
+    }
+
+    fn at(ms: u64) -> Monotonic {
+        Monotonic::from_millis(ms)
+    }
+
+    fn cause(n: u64) -> CauseId {
+        CauseId::new(n.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_pulse_is_told_from_its_first_write_to_its_last() {
+        let mut port = Port::new();
+        port.command(pulse(1, 300));
+        port.wait(400);
+        let (since, until) = (at(0), at(300));
+        assert_eq!(
+            port.said,
+            [
+                Report::Energised {
+                    cause: cause(1),
+                    at_ns: since
+                },
+                Report::Released {
+                    cause: Some(cause(1)),
+                    at_ns: until,
+                    why: ReleaseReason::Done
+                }
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_line_is_not_taken_twice_and_a_beat_is_answered() {
+        let mut timer = PulseTimer::new(at(0));
+        let wiring = Wiring::new(&RelayConfig::default(), &InputsConfig::default()).unwrap();
+        let hello = Command::Hello { version: 1, wiring };
+        let orders = timer.command(at(0), hello);
+        assert!(matches!(
+            orders.as_slice(),
+            [Order::Say(Report::Error { text })] if text.contains("hello")
+        ));
+        let orders = timer.command(at(0), Command::Beat);
+        assert_eq!(orders, [Order::Say(Report::Beat)]);
+    }
+
+    #[test]
+    fn goodbye_breaks_a_pulse_off_and_ends_and_nothing_starts_after_it() {
+        let mut port = Port::new();
+        port.command(pulse(1, 1000));
+        port.wait(100);
+        port.broken = true;
+        port.command(Command::Bye);
+        assert!(!port.ended, "not before the release is taken");
+        port.command(pulse(2, 1000));
+        let busy = Report::Refused {
+            cause: cause(2),
+            reason: PulseRefusal::Busy,
+        };
+        assert_eq!(port.said.last(), Some(&busy));
+        port.broken = false;
+        port.wait(50);
+        assert_eq!(port.on_since, None);
+        assert!(port.ended);
+        let released = Report::Released {
+            cause: Some(cause(1)),
+            at_ns: at(150),
+            why: ReleaseReason::Ending,
+        };
+        assert_eq!(port.said[port.said.len() - 2..], [released, Report::Bye]);
+    }
+
+    /// Without a release to wait for as well.
+    #[test]
+    fn after_the_end_nothing_is_energised() {
+        let mut timer = PulseTimer::new(at(0));
+        assert_eq!(timer.end(at(0)), [Order::ReleaseAll]);
+        let orders = timer.released(at(0), Ok(()));
+        assert_eq!(orders.last(), Some(&Order::End));
+        let refused = Order::Say(Report::Refused {
+            cause: cause(1),
+            reason: PulseRefusal::Busy,
+        });
+        assert_eq!(timer.command(at(1), pulse(1, 500)), [refused]);
+    }
+
+    #[test]
+    fn an_ordered_release_without_a_pulse_is_told_without_a_cause() {
+        let mut port = Port::new();
+        port.command(Command::Release);
+        let released = Report::Released {
+            cause: None,
+            at_ns: at(0),
+            why: ReleaseReason::Ordered,
+        };
+        assert_eq!(port.said, [released]);
+        assert!(!port.ended);
+    }
+
+    #[test]
+    fn an_answer_to_nothing_says_nothing() {
+        let mut timer = PulseTimer::new(at(0));
+        assert_eq!(timer.energised(at(0), Ok(())), []);
+        assert_eq!(timer.released(at(0), Ok(())), []);
+        timer.command(at(0), pulse(1, 500));
+        assert_eq!(timer.released(at(10), Ok(())), []);
+    }
+
+    #[test]
+    fn a_tick_before_its_time_does_nothing() {
+        let mut timer = PulseTimer::new(at(0));
+        assert_eq!((timer.tick(at(900)), timer.deadline()), (vec![], None));
+        timer.command(at(1000), pulse(1, 300));
+        assert_eq!(timer.deadline(), Some(at(1300)));
+        assert_eq!(timer.tick(at(1299)), []);
+        assert_eq!(timer.tick(at(1300)), [Order::ReleaseAll]);
+        timer.released(at(1300), Err("broken".to_owned()));
+        assert_eq!(timer.deadline(), Some(at(1350)));
+        assert_eq!(timer.tick(at(1349)), []);
+        assert_eq!(timer.tick(at(1350)), [Order::ReleaseAll]);
+        timer.released(at(1350), Ok(()));
+        timer.command(at(2000), pulse(2, 1000));
+        assert_eq!(timer.deadline(), Some(at(2500)), "the silence comes first");
+        timer.command(at(2400), Command::Beat);
+        assert_eq!(timer.deadline(), Some(at(2900)));
+        assert_eq!(timer.tick(at(2899)), []);
+        assert_eq!(timer.tick(at(2900)), [Order::ReleaseAll]);
+    }
+
+    #[test]
+    fn a_write_that_fails_is_told_once_and_the_port_is_given_up_after_a_second() {
+        for broken_at_once in [true, false] {
+            let mut port = Port::new();
+            port.broken = broken_at_once;
+            port.command(pulse(1, 200));
+            port.broken = true;
+            let began = if broken_at_once { 0 } else { 200 };
+            port.wait(began + 999);
+            assert!(!port.ended);
+            let failed = |report: &&Report| matches!(report, Report::Failed { .. });
+            assert_eq!(port.said.iter().filter(failed).count(), 1);
+            port.wait(1);
+            assert!(port.ended);
+            let told = |report: &Report| matches!(report, Report::Error { text } if text.contains("giving it up"));
+            assert!(port.said.last().is_some_and(told));
+        }
+    }
+
+    #[test]
+    fn a_failed_write_is_why_the_relay_is_released() {
+        let mut port = Port::new();
+        port.broken = true;
+        port.command(pulse(1, 200));
+        port.broken = false;
+        port.wait(100);
+        let released = Report::Released {
+            cause: Some(cause(1)),
+            at_ns: at(50),
+            why: ReleaseReason::PortFailed,
+        };
+        assert_eq!(port.said.last(), Some(&released));
+    }
+
+    /// The reason of a release is the first one.
+    #[test]
+    fn a_release_that_is_ordered_again_stays_the_same_release() {
+        let mut port = Port::new();
+        port.command(pulse(1, 1000));
+        port.broken = true;
+        port.command(Command::Release);
+        port.wait(20);
+        port.broken = false;
+        port.command(Command::Bye);
+        let why = port.said.iter().find_map(|report| match report {
+            Report::Released { why, .. } => Some(*why),
+            _ => None,
+        });
+        assert_eq!(why, Some(ReleaseReason::Ordered));
+        assert!(port.ended);
+    }
+
+    #[cfg(feature = "mutations")]
+    #[test]
+    fn without_its_guard_a_closed_pipe_releases_nothing() {
+        use crate::mutation::{Guard, without};
+        let end = || PulseTimer::new(at(0)).end(at(0));
+        assert_eq!(end(), [Order::ReleaseAll]);
+        assert_eq!(without(Some(Guard::PipeEnd), end), []);
     }
 
     #[derive(Debug, Clone)]

@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 use gate::CauseId;
 use gate::Monotonic;
 use gate::barrier::{BarrierEvent, Origin, PulseProfile, Refusal};
-use gate::driver::{BarrierConfig, BarrierHandle, BarrierThread, GuardProgram};
-use gate::line::Line;
+use gate::driver::{
+    BarrierConfig, BarrierHandle, BarrierThread, Commissioning, GuardProgram, Observation,
+};
+use gate::line::{Line, LineNotice};
 use gate::relay::simulated::write_inputs;
 use gate::safe_off;
 use gate::wiring::{Driver, InputsConfig, LineConfig, RelayConfig, Wiring};
@@ -436,6 +438,26 @@ fn a_killed_guard_is_replaced_and_its_successor_releases() {
     board.wait_on();
 }
 
+/// A guard that dies again and again is started ever later, but not where it leaves its relay
+/// energised.
+#[test]
+fn guards_that_keep_dying_in_their_pulses_are_replaced_at_once() {
+    let board = Board::new();
+    let barrier = InProcess::start("dying", board.wiring(), 500);
+    for n in 0..6 {
+        // Past the gap between two pulses.
+        thread::sleep(Duration::from_millis(350));
+        let cause = cause(&n.to_string());
+        barrier.handle.open(cause, Origin::Automatic).unwrap();
+        barrier.wait_for("energised", |e| matches!(e, BarrierEvent::Energised { .. }));
+        barrier.signal_guard(Signal::KILL);
+        barrier.wait_for("the successor", |e| *e == BarrierEvent::RelayGuardReady);
+    }
+    for held in board.wait_pulses(6) {
+        assert!(held < Duration::from_millis(500) + SLACK, "{held:?}");
+    }
+}
+
 #[test]
 fn a_hung_guard_is_replaced() {
     let board = Board::new();
@@ -685,6 +707,95 @@ fn simulated_inputs_reach_the_barrier_and_edges_the_trace() {
         .filter_map(|line| line.rsplit(' ').next())
         .collect();
     assert_eq!(states, ["off", "on", "off", "on", "off"]);
+}
+
+/// Whoever tries the wiring sees button and fire and moves nothing with them; only a request
+/// pulses, once and within its bound, and STOP refuses it as ever.
+#[test]
+fn while_a_gate_is_commissioned_only_a_request_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let levels = folder.path().join("inputs");
+    let (sender, seen) = channel();
+    let commissioning = Commissioning::start(
+        BarrierConfig {
+            name: "commissioned".to_owned(),
+            profile: profile(200),
+            wiring: simulated(folder.path()),
+            guard: GuardProgram {
+                exe: exe(),
+                args: vec!["relay-guard".into()],
+            },
+        },
+        sender,
+    )
+    .unwrap();
+    let wait_for = |what: &str, wanted: &dyn Fn(&Observation) -> bool| {
+        let began = Instant::now();
+        loop {
+            let left = PATIENCE.saturating_sub(began.elapsed());
+            match seen.recv_timeout(left) {
+                Ok(one) if wanted(&one) => return,
+                Ok(_) => {}
+                Err(why) => panic!("waited in vain for {what}: {why}"),
+            }
+        }
+    };
+    let level = |which: Line, active: bool| {
+        wait_for(&which.to_string(), &|one| {
+            matches!(one, Observation::Line { line, notice: LineNotice::Level(a), .. }
+                if *line == which && *a == active)
+        });
+    };
+    let event = |what: &str, wanted: &dyn Fn(&BarrierEvent) -> bool| {
+        wait_for(
+            what,
+            &|one| matches!(one, Observation::Event(event) if wanted(event)),
+        );
+    };
+    let edges = || std::fs::read_to_string(folder.path().join("edges")).unwrap();
+    level(Line::Fire, false);
+    for which in [Line::GuardButton, Line::Fire] {
+        write_inputs(&levels, &[(which.clone(), true)]).unwrap();
+        level(which.clone(), true);
+        thread::sleep(Duration::from_millis(300));
+        assert!(!edges().contains("on"), "{which} opened: {}", edges());
+    }
+    write_inputs(&levels, &[]).unwrap();
+    level(Line::Fire, false);
+    commissioning.release().unwrap();
+    wait_for("the release", &|one| {
+        matches!(one, Observation::Released { .. })
+    });
+    commissioning.open(cause("asked")).unwrap();
+    event("the pulse", &|e| {
+        matches!(e, BarrierEvent::Energised { .. })
+    });
+    event("its end", &|e| matches!(e, BarrierEvent::Released { .. }));
+    commissioning.open(cause("asked")).unwrap();
+    event("the refusal", &|e| {
+        matches!(
+            e,
+            BarrierEvent::OpeningRefused {
+                reason: Refusal::Duplicate,
+                ..
+            }
+        )
+    });
+    std::fs::write(&levels, "stop cut\n").unwrap();
+    level(Line::Stop, true);
+    commissioning.open(cause("stopped")).unwrap();
+    event("the refusal", &|e| {
+        matches!(
+            e,
+            BarrierEvent::OpeningRefused {
+                reason: Refusal::StopActive,
+                ..
+            }
+        )
+    });
+    commissioning.shutdown();
+    assert_eq!(edges().matches(" on").count(), 1, "{}", edges());
+    assert!(edges().trim_end().ends_with("off"), "{}", edges());
 }
 
 /// `GATE_KILLS=200` is the long form.

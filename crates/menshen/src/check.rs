@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use access::passage::Trigger;
+use bridge::MqttConfig;
 use domain::reading::Score;
 use domain::{Direction, Language, Words};
 use gate::line::Line;
@@ -38,7 +39,7 @@ pub(crate) struct CheckArgs {
     pub(crate) language: Option<Language>,
 }
 
-fn language(word: &str) -> Result<Language, String> {
+pub(crate) fn language(word: &str) -> Result<Language, String> {
     match word {
         "zh" => Ok(Language::Zh),
         "en" => Ok(Language::En),
@@ -89,7 +90,7 @@ pub(crate) fn report(args: CheckArgs) -> (String, u8) {
     (text, if ok { 0 } else { 2 })
 }
 
-fn verdict(problems: &Problems, language: Language) -> String {
+pub(crate) fn verdict(problems: &Problems, language: Language) -> String {
     let count = |severity| {
         problems
             .list
@@ -117,7 +118,7 @@ fn verdict(problems: &Problems, language: Language) -> String {
 }
 
 /// The house with everything there is to say about it, or why there is none.
-fn examine(path: &Path) -> Result<(House, Problems), Problems> {
+pub(crate) fn examine(path: &Path) -> Result<(House, Problems), Problems> {
     let text = config::text_of(path)?;
     let house = config::parse(&text, &path.display().to_string())?;
     let mut problems = house.notices.clone();
@@ -207,6 +208,7 @@ fn surroundings(house: &House) -> Vec<Finding> {
             findings.extend(readable_by_all("mqtt.password_file".to_owned(), file));
             findings.extend(relative("mqtt.password_file".to_owned(), file));
         }
+        findings.extend(certificates(mqtt, credentials.as_deref()));
         if let Some(file) = &mqtt.keys_file {
             findings.extend(relative("mqtt.keys_file".to_owned(), file));
             findings.extend(enrolled(file));
@@ -265,6 +267,50 @@ fn credential(key: String, name: &str) -> Finding {
             format!("write LoadCredential={name}:/FILE in the unit"),
         ),
     )
+}
+
+/// What is wrong with the files of an encrypted connection.
+fn certificates(mqtt: &MqttConfig, credentials: Option<&Path>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, path) in [
+        ("mqtt.ca_file", &mqtt.ca_file),
+        ("mqtt.client_certificate", &mqtt.client_certificate),
+        ("mqtt.client_key", &mqtt.client_key),
+    ] {
+        if let Some(path) = path {
+            findings.extend(relative(name.to_owned(), path));
+        }
+    }
+    if let Some(file) = &mqtt.client_key {
+        findings.extend(readable_by_all("mqtt.client_key".to_owned(), file));
+    }
+    let files = match (mqtt.tls(credentials), &mqtt.client_key_credential) {
+        (Ok(files), _) => files,
+        (Err(_), Some(name)) => {
+            findings.push(credential("mqtt.client_key_credential".to_owned(), name));
+            // The rest can be looked at without it.
+            mqtt.ca_file
+                .clone()
+                .map(|ca| tls::Files { ca, client: None })
+        }
+        (Err(error), None) => {
+            findings.push(unreadable("mqtt.client_key", "私钥读不到", &error));
+            None
+        }
+    };
+    if let Some(Err(error)) = files.map(|files| files.client()) {
+        let key = match (error.key, &mqtt.client_key_credential) {
+            ("client_key", Some(_)) => "client_key_credential",
+            (key, _) => key,
+        };
+        findings.push((
+            Severity::Error,
+            format!("mqtt.{key}"),
+            error.wrong,
+            error.cure,
+        ));
+    }
+    findings
 }
 
 /// What is to be said about the file of enrolled keys.
@@ -639,7 +685,8 @@ fn arrival_loop<'b>(barrier: &'b Barrier, lane: &Lane) -> Option<&'b InputWiring
         .find(|input| input.line == wanted)
 }
 
-fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
+/// Where the relay of a barrier is.
+pub(crate) fn relay_words(barrier: &Barrier, language: Language) -> String {
     let say = |zh: &str, en: &str| Words::new(zh, en).in_language(language).to_owned();
     let level = |active_low: bool| {
         if active_low {
@@ -648,7 +695,7 @@ fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
             say("高电平吸合", "energised by a high level")
         }
     };
-    let relay = match barrier.wiring.relay() {
+    match barrier.wiring.relay() {
         RelayWiring::Simulated { trace: None, .. } => say("模拟，不动", "simulated, nothing moves"),
         RelayWiring::Simulated {
             trace: Some(trace), ..
@@ -701,23 +748,25 @@ fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
             say("摄像机", "camera"),
             say("道闸", "barrier")
         ),
-    };
+    }
+}
+
+fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
+    let say = |zh: &str, en: &str| Words::new(zh, en).in_language(language).to_owned();
+    let relay = relay_words(barrier, language);
     let mut below = vec![Branch::leaf(format!(
         "OPEN ──► {} {} ──► {relay}",
         say("脉冲", "pulse"),
         short(barrier.profile.pulse)
     ))];
     for input in barrier.wiring.inputs() {
-        let name = match &input.line {
-            Line::ArrivalLoop(_) => continue,
-            Line::SafetyLoop => say("闸下地感（只看不动）", "safety loop (only watched)"),
-            Line::LightBeam => say("光电对射（只看不动）", "light beam (only watched)"),
-            Line::GuardButton => say("门卫开闸按钮", "guard's OPEN button"),
-            Line::Fire => say("消防", "fire alarm"),
-            Line::Stop => say("急停", "STOP"),
-            Line::OpenedLimit => say("开到位", "opened limit"),
-            Line::ClosedLimit => say("关到位", "closed limit"),
-        };
+        if matches!(input.line, Line::ArrivalLoop(_)) {
+            continue;
+        }
+        let mut name = input_name(&input.line).in_language(language).to_owned();
+        if matches!(input.line, Line::SafetyLoop | Line::LightBeam) {
+            name += &say("（只看不动）", " (only watched)");
+        }
         let words = input_words(barrier, input, language);
         below.push(Branch::leaf(format!("{name} ◄── {words}")));
     }
@@ -731,7 +780,25 @@ fn barrier_branch(barrier: &Barrier, language: Language) -> Branch {
     }
 }
 
-fn input_words(barrier: &Barrier, input: &InputWiring, language: Language) -> String {
+/// What an input is called.
+pub(crate) fn input_name(input: &Line) -> Words {
+    match input {
+        Line::ArrivalLoop(lane) => Words::new(
+            format!("车道 {lane} 的闸前地感"),
+            format!("arrival loop of lane {lane}"),
+        ),
+        Line::SafetyLoop => Words::new("闸下地感", "safety loop"),
+        Line::LightBeam => Words::new("光电对射", "light beam"),
+        Line::GuardButton => Words::new("门卫开闸按钮", "guard's OPEN button"),
+        Line::Fire => Words::new("消防", "fire alarm"),
+        Line::Stop => Words::new("急停", "STOP"),
+        Line::OpenedLimit => Words::new("开到位", "opened limit"),
+        Line::ClosedLimit => Words::new("关到位", "closed limit"),
+    }
+}
+
+/// Where an input is and how its contact rests.
+pub(crate) fn input_words(barrier: &Barrier, input: &InputWiring, language: Language) -> String {
     let say = |zh: &str, en: &str| Words::new(zh, en).in_language(language).to_owned();
     let place = match barrier.wiring.relay() {
         RelayWiring::Simulated { .. } => say("模拟", "simulated"),

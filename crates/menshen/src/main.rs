@@ -11,6 +11,7 @@ mod collect;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod eval;
 mod journal;
 mod keys;
@@ -40,6 +41,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
     after_help = "First steps / 第一步:\n  \
                   menshen demo                          see it work, nothing to install / 看演示\n  \
                   menshen check --config menshen.toml   what is wired to what / 检查配置\n  \
+                  menshen doctor --config menshen.toml  try every wire, step by step / 逐项调试接线\n  \
                   menshen registry import cars.csv      the register of cars / 导入车辆登记表\n  \
                   menshen run --config menshen.toml     the gate / 运行"
 )]
@@ -54,10 +56,14 @@ enum Verb {
     Run(run::RunArgs),
     /// Check a configuration without touching hardware / 检查配置
     Check(check::CheckArgs),
+    /// Try every wire of a new gate with a person beside it / 逐项调试现场接线
+    Doctor(doctor::DoctorArgs),
     /// Read the plates in pictures / 识别图片中的车牌
     Read(read::ReadArgs),
     /// Measure the recogniser on labelled pictures / 用带标注的图片评测识别
     Eval(eval::EvalArgs),
+    /// Fit the decision's margins on labelled pictures / 用标注图片拟合判定界限
+    Calibrate(Box<eval::CalibrateArgs>),
     /// The register of vehicles / 车辆登记
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -100,8 +106,10 @@ fn main() -> ExitCode {
     let status = match Cli::parse().verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Read(args) => read::run(args),
         Verb::Eval(args) => eval::run(args),
+        Verb::Calibrate(args) => eval::calibrate(&args),
         Verb::Registry(verb) => registry::run(verb),
         Verb::Pass(verb) => pass::run(verb),
         Verb::Answer(args) => answer::run(args),

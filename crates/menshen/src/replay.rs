@@ -153,7 +153,9 @@ fn from_file(path: &Path) -> Result<Stored, u8> {
         )),
         Err(e) => Err(fail(
             WRONG_USAGE,
-            format_args!("{shown}: neither an entry of the journal nor an event as sent by MQTT: {e} / 不是一条记录"),
+            format_args!(
+                "{shown}: neither an entry of the journal nor an event as sent by MQTT: {e} / 不是一条记录"
+            ),
         )),
     }
 }
@@ -299,12 +301,17 @@ fn show_margins(evidence: &Evidence, margins: Margins) {
     };
     println!("margins: reached, needed / 界限：实际、要求:");
     let lead = |title: &str, a: Option<_>, b: Option<_>, needed: domain::reading::Score| {
-        let (Some(a), Some(b)): (Option<domain::reading::Score>, Option<domain::reading::Score>) =
-            (a, b)
-        else {
+        let (Some(a), Some(b)): (
+            Option<domain::reading::Score>,
+            Option<domain::reading::Score>,
+        ) = (a, b) else {
             return;
         };
-        println!("  {title}  {:.2}  {:.2}", a.nats() - b.nats(), needed.nats());
+        println!(
+            "  {title}  {:.2}  {:.2}",
+            a.nats() - b.nats(),
+            needed.nats()
+        );
     };
     let Scores {
         registered,
@@ -316,7 +323,12 @@ fn show_margins(evidence: &Evidence, margins: Margins) {
     let over = margins.over_runner_up;
     lead("over the second 领先次佳", registered, runner_up, over);
     let over = margins.over_registered;
-    lead("stranger over registered 陌生领先", stranger, registered, over);
+    lead(
+        "stranger over registered 陌生领先",
+        stranger,
+        registered,
+        over,
+    );
     if let Some(best) = registered {
         let (best, least) = (best.nats(), margins.least_score.nats());
         println!("  by itself 自身  {best:.2}  {least:.2}");
@@ -324,8 +336,7 @@ fn show_margins(evidence: &Evidence, margins: Margins) {
 }
 
 fn picture_again(verdict: &Verdict, alphabet: &Alphabet) -> Result<Verdict, u8> {
-    let evidence =
-        replay_picture(&verdict.evidence, alphabet).map_err(|e| fail(WRONG_USAGE, e))?;
+    let evidence = replay_picture(&verdict.evidence, alphabet).map_err(|e| fail(WRONG_USAGE, e))?;
     Ok(Verdict {
         evidence,
         ..verdict.clone()
@@ -464,7 +475,9 @@ fn compare(text: &str, recorded: &Verdict, again: &Verdict) -> Result<bool, u8> 
     let mut different = Vec::new();
     differences("", Some(&value(old)), Some(&value(&new)), &mut different);
     if different.is_empty() && recorded == again {
-        println!("the same, but the file is laid out otherwise than the record / 内容相同，排版不同");
+        println!(
+            "the same, but the file is laid out otherwise than the record / 内容相同，排版不同"
+        );
         return Ok(true);
     }
     println!("DIFFERENT (recorded, this time) / 与记录不同（记录、重算）:");

@@ -1,7 +1,7 @@
 //! Measures the recogniser on the real pictures of a data folder, as the models' makers did.
 //!
 //! ```text
-//! cargo run --release -p vision --example evaluate -- --data ../shared/data [--split test] [--list]
+//! cargo run --release -p vision --example evaluate -- --data ../shared/data [--split test] [--list] [--models FOLDER]
 //! ```
 //!
 //! The folder holds `index.tsv` (path, kind, label, corners, split, repo, colour, ...) and the
@@ -124,26 +124,34 @@ fn median(times: &mut [Duration]) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// What was asked for: the data folder, the split, and whether to list what went wrong.
-fn arguments() -> Result<(PathBuf, String, bool), String> {
-    let (mut data, mut split, mut list) =
-        (PathBuf::from("../shared/data"), "test".to_owned(), false);
+/// What was asked for: the data folder, the split, whether to list what went wrong, and where other
+/// networks than the program's own are.
+type Arguments = (PathBuf, String, bool, Option<PathBuf>);
+
+fn arguments() -> Result<Arguments, String> {
+    let (mut data, mut split, mut list, mut models) = (
+        PathBuf::from("../shared/data"),
+        "test".to_owned(),
+        false,
+        None,
+    );
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--data" => data = args.next().ok_or("--data needs a folder")?.into(),
             "--split" => split = args.next().ok_or("--split needs a name")?,
             "--list" => list = true,
+            "--models" => models = Some(args.next().ok_or("--models needs a folder")?.into()),
             other => return Err(format!("unknown argument {other:?}")),
         }
     }
-    Ok((data, split, list))
+    Ok((data, split, list, models))
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
-    let (data, split, list) = arguments()?;
+    let (data, split, list, models) = arguments()?;
     let rows = rows(&data.join("index.tsv"), &split)?;
-    let models = Models::embedded()?;
+    let models = models.map_or_else(Models::embedded, |folder| Models::load(&folder))?;
     let mut recogniser = Recogniser::new(&models, Options::default())?;
     let (mut whole, mut read) = (Tally::default(), Tally::default());
     let (mut decode_ms, mut detect_ms, mut read_ms) = (Vec::new(), Vec::new(), Vec::new());

@@ -27,6 +27,10 @@ pub struct Settings {
     /// A reading whose best valid number is less probable than this starts no vehicle; it may
     /// still add to one.
     pub least_confidence: f32,
+    /// A plate narrower than this, in pixels, starts no vehicle; it may still add to one. Its
+    /// characters are under six pixels wide: they are often misread with confidence, and the car
+    /// is still far from the boom, or already leaving.
+    pub least_width: f32,
 }
 
 impl Default for Settings {
@@ -34,6 +38,7 @@ impl Default for Settings {
         Self {
             rejoin: Duration::from_secs(8),
             least_confidence: 0.3,
+            least_width: 48.0,
         }
     }
 }
@@ -229,7 +234,8 @@ impl Tracker {
             .tracks
             .iter()
             .any(|track| track.last_seen == now && distance(&track.quad, &reading.quad) < APART);
-        if likely >= least && !double && self.tracks.len() < AT_MOST_VEHICLES {
+        let legible = reading.quad.width() >= self.settings.least_width;
+        if legible && likely >= least && !double && self.tracks.len() < AT_MOST_VEHICLES {
             self.tracks.push(Track::new(self.next_id, reading, now));
             self.next_id += 1;
         }
@@ -441,6 +447,18 @@ mod tests {
         assert_eq!((last.len(), last[0].still_since), (1, at(0)));
         let moved = tracker.observe(at(601), &[reading("苏E12345", 0.9, 560.0, 420.0, 130.0)]);
         assert_eq!((moved[0].id, moved[0].still_since), (last[0].id, at(601)));
+    }
+
+    #[test]
+    fn a_plate_far_away_starts_no_vehicle_before_it_is_near_enough_to_read() {
+        let mut tracker = tracker();
+        let mut begun = None;
+        for f in 0..20 {
+            let width = 30.0 + f as f32 * 2.0;
+            let seen = tracker.observe(at(f), &[reading("苏E12345", 0.99, 300.0, 300.0, width)]);
+            begun = begun.or_else(|| (!seen.is_empty()).then_some(width));
+        }
+        assert_eq!(begun, Some(48.0));
     }
 
     #[test]

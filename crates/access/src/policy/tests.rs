@@ -294,7 +294,7 @@ proptest! {
         let again = replay(&read.evidence, &input).unwrap().unwrap();
         prop_assert_eq!(serde_json::to_vec(&again).unwrap(), stored);
         // And without the register, what the picture showed.
-        let picture = replay_picture(&read.evidence, &alphabet()).unwrap();
+        let picture = replay_picture(&read.evidence, &alphabet).unwrap();
         prop_assert_eq!(&picture, &read.evidence);
         prop_assert!(!explain(&verdict).chinese.is_empty());
     }

@@ -35,6 +35,19 @@ pub struct Household {
     pub restriction: Option<Restriction>,
 }
 
+impl Household {
+    /// The household that a vehicle names, as far as the vehicle's row tells.
+    pub(super) fn named_by(vehicle: &Vehicle) -> Option<Self> {
+        Some(Self {
+            id: vehicle.household.clone()?,
+            contact: vehicle.owner.clone(),
+            phone: vehicle.phone.clone(),
+            fee_paid_until: None,
+            restriction: None,
+        })
+    }
+}
+
 /// A restriction on a household, first and last day included: home isolation, for example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restriction {
@@ -229,6 +242,15 @@ pub enum EditError {
         from: RecordKey,
         /// What it points at.
         to: RecordKey,
+    },
+    /// The record is not one of those that a person must decide about.
+    #[error(
+        "{key} is here as it is on the server; `menshen registry conflicts` lists what is not / {}与服务器一致",
+        .key.chinese()
+    )]
+    Agreed {
+        /// The key.
+        key: RecordKey,
     },
     /// A pass would lose its history.
     #[error(

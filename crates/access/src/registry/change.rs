@@ -6,7 +6,7 @@ use domain::event::{RecordChange, RowCounts};
 use serde_json::{Map, Value};
 
 use super::Vehicle;
-use super::book::{Record, RecordKey};
+use super::book::{Book, Record, RecordKey};
 
 /// Characters of a text that the journal keeps; the register keeps all of them.
 const KEPT: usize = 100;
@@ -98,6 +98,31 @@ impl Difference {
     ) {
         if self.records.len() < NAMED {
             self.records.push(note(key, before, after));
+        }
+    }
+
+    /// Counts and names the records of other kinds that differ.
+    pub(super) fn compare_books(&mut self, old: &Book, new: &Book) {
+        for record in old.records() {
+            let key = record.key();
+            if new.get(&key).is_none() {
+                self.rows.removed += 1;
+                self.name(&key, Some(record), None);
+            }
+        }
+        for record in new.records() {
+            let key = record.key();
+            match old.get(&key) {
+                Some(before) if before == record => {}
+                Some(before) => {
+                    self.rows.changed += 1;
+                    self.name(&key, Some(before), Some(record));
+                }
+                None => {
+                    self.rows.added += 1;
+                    self.name(&key, None, Some(record));
+                }
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! [`import`] reads a register from CSV or XLSX and says what is wrong with it, [`report`] writes
 //! that down for people, [`export`] writes a register, [`rows`] keeps it in the store as
-//! generations of rows with one pointer to the generation that holds. Decisions never read the
+//! generations of rows with one pointer to the generation that holds. [`sync`] takes a server's
+//! register over and keeps what was changed here beside it. Decisions never read the
 //! store: they are given a [`RegistryView`], an immutable snapshot in memory, and the next
 //! snapshot takes its place after a change.
 
@@ -16,6 +17,7 @@ pub mod proposals;
 pub mod report;
 pub mod rows;
 pub mod schedule;
+pub mod sync;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -120,6 +120,20 @@ impl Past {
                 }
                 self.take_all_back(records)
             }
+            RegistryChange::Synced { rows, records, .. } => {
+                if rows.added + rows.changed + rows.removed != records.len() as u64 {
+                    return Err(not_kept(
+                        "the server's register with many differing records",
+                    ));
+                }
+                self.take_all_back(records)
+            }
+            RegistryChange::Settled { count, records, .. } => {
+                if *count != records.len() as u64 {
+                    return Err(not_kept("a person's word on many records"));
+                }
+                self.take_all_back(records)
+            }
         }
         .ok_or_else(|| not_kept("a change that this program cannot take back"))?;
         self.version -= 1;
@@ -280,10 +294,7 @@ mod tests {
             before: None,
             after: None,
         };
-        assert!(matches!(
-            undo(old),
-            PastError::NotKept { version: 7, .. }
-        ));
+        assert!(matches!(undo(old), PastError::NotKept { version: 7, .. }));
         let removed = RegistryChange::Removed {
             plate: plate(2),
             before: None,
@@ -301,7 +312,13 @@ mod tests {
             before: Some(serde_json::json!({"plate": plate(2)})),
         };
         let other = Past::new(&view).undo(&fine, 8).unwrap_err();
-        assert_eq!(other, PastError::OtherVersion { here: 7, version: 8 });
+        assert_eq!(
+            other,
+            PastError::OtherVersion {
+                here: 7,
+                version: 8
+            }
+        );
         let mut past = Past::new(&view);
         past.undo(&fine, 7).unwrap();
         assert!(past.view().contains(&plate(2)));

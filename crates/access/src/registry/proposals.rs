@@ -381,7 +381,11 @@ mod tests {
         young.entry(date(2026, 11, 13));
         let said = young.propose();
         assert!(said.list.is_empty());
-        assert!(said.notes[0].english.contains("2026-11-27"), "{:?}", said.notes);
+        assert!(
+            said.notes[0].english.contains("2026-11-27"),
+            "{:?}",
+            said.notes
+        );
         young.entry(date(2026, 11, 12));
         assert_eq!(ids(&young).len(), 1);
 

@@ -7,27 +7,30 @@
 //! never a mixture.
 //!
 //! The pointer carries the schema. Schema 1 had vehicles alone; it is read as it is, and becomes
-//! schema 3 with the next change, as does schema 2, which had no passes.
+//! schema 4 with the next change, as do schema 2, which had no passes, and schema 3, which was
+//! taken over from no server.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::PassNumber;
 use domain::event::{Digest, RecordChange, RegistryChange};
+use domain::sync::{Edition, Manifest, Page};
 use serde::{Deserialize, Serialize};
 
 use super::book::{Book, Edit, EditError, Household, MOST_EDITS, Record, RecordKey};
 use super::change::{Difference, note};
+use super::sync::{self, Departure, Departures, Merged, RollError, Side, Standing};
 use super::{RegistryView, Vehicle};
 use crate::pass::Pass;
 use crate::store::record::{self, Fault};
-use crate::store::{Area, Batch, Store, StoreError, each_record};
+use crate::store::{Area, Batch, Store, StoreError, each_record, read_area};
 
 /// Rows written or read at once.
 const CHUNK: usize = 1000;
 
 /// The layout of the register that this program writes and the newest it reads.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Why the register could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +57,9 @@ pub enum RowsError {
     /// The change is not allowed.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// The server's register cannot be taken over.
+    #[error(transparent)]
+    Roll(#[from] RollError),
     /// A row could not be written as JSON.
     #[error(
         "a row cannot be written as JSON: {0}; this is a mistake in the program, please report it"
@@ -72,6 +78,12 @@ struct Pointer {
     records: u64,
     #[serde(default = "first_schema")]
     schema: u32,
+    /// What was last taken over from a server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    synced: Option<Edition>,
+    /// Records that are otherwise here than in that.
+    #[serde(default)]
+    departures: u64,
 }
 
 const fn first_schema() -> u32 {
@@ -84,6 +96,7 @@ const fn first_schema() -> u32 {
 pub struct Change {
     pointer: Pointer,
     view: RegistryView,
+    departures: Departures,
 }
 
 impl Change {
@@ -103,7 +116,32 @@ pub struct Rows {
     store: Arc<dyn Store>,
     pointer: Pointer,
     view: RegistryView,
+    /// Records that are otherwise here than in the register that was taken over.
+    departures: Departures,
     stored: bool,
+}
+
+/// A server's register as it will stand here, before it is written.
+#[derive(Debug)]
+pub struct Takeover {
+    merged: Merged,
+    edition: Edition,
+    /// How the register in force will differ from the one that is.
+    pub difference: Difference,
+    /// Vehicles that it takes out.
+    pub removed: u64,
+}
+
+impl Takeover {
+    /// Records that will wait for a person.
+    pub fn contested(&self) -> u64 {
+        contested(&self.merged.departures)
+    }
+}
+
+fn contested(departures: &Departures) -> u64 {
+    let contested = departures.values().filter(|d| d.standing.is_contested());
+    contested.count() as u64
 }
 
 fn pointer_key() -> Vec<u8> {
@@ -135,6 +173,12 @@ fn record_key(key: &RecordKey) -> Vec<u8> {
     let mut rest = vec![key.letter()];
     rest.extend_from_slice(key.text().as_bytes());
     Area::Records.key(&rest)
+}
+
+fn departure_key(key: &RecordKey) -> Vec<u8> {
+    let mut rest = vec![key.letter()];
+    rest.extend_from_slice(key.text().as_bytes());
+    Area::Departures.key(&rest)
 }
 
 fn records_from() -> Vec<u8> {
@@ -224,6 +268,21 @@ fn read_range<T: for<'de> Deserialize<'de>>(
     Ok((list, bad))
 }
 
+fn put_pointer(pointer: &Pointer, batch: &mut Batch) -> Result<(), RowsError> {
+    let key = pointer_key();
+    let stored = record::seal(&key, &serde_json::to_vec(pointer)?);
+    batch.put(key, stored);
+    Ok(())
+}
+
+/// All departures by their keys, and how many are damaged.
+fn read_departures(store: &dyn Store) -> Result<(Departures, usize), StoreError> {
+    let (found, damaged) =
+        read_area::<Vec<u8>, Departure>(store, Area::Departures, |key| Some(key.to_vec()))?;
+    let departures = found.into_values().map(|d| (d.key.clone(), d));
+    Ok((departures.collect(), damaged))
+}
+
 impl Rows {
     /// Reads the register. An empty store holds an empty one, of version `fresh`.
     ///
@@ -244,12 +303,27 @@ impl Rows {
             });
         }
         let (vehicles, records) = read_all(store.as_ref(), pointer)?;
-        let rows = Self {
+        let (departures, damaged) = read_departures(store.as_ref())?;
+        let mut rows = Self {
             store,
             pointer,
             view: RegistryView::with_book(pointer.version, vehicles, Book::of(records)),
+            departures,
             stored: true,
         };
+        if rows.departures.len() as u64 != pointer.departures {
+            // Without them nobody knows any more what the server's register was: the next one
+            // must come whole. Where the pointer knows of none, they are an older register's.
+            if pointer.departures > 0 {
+                tracing::warn!(
+                    damaged,
+                    "what was changed here since the last synchronisation cannot be read; the register in force is sound, the server must send all of its own"
+                );
+                rows.pointer.synced = None;
+            }
+            rows.departures.clear();
+            rows.clear(&Area::Departures.key(b""), &[Area::Departures.letter() + 1])?;
+        }
         rows.sweep()?;
         Ok(rows)
     }
@@ -277,8 +351,11 @@ impl Rows {
                 vehicles: 0,
                 records: book.len() as u64,
                 schema: SCHEMA,
+                synced: None,
+                departures: 0,
             },
             view: RegistryView::with_book(version, Vec::new(), book),
+            departures: Departures::new(),
             stored: false,
         }
     }
@@ -308,6 +385,7 @@ impl Rows {
         }
         let mut vehicles = self.view.vehicles().to_vec();
         let mut book = self.view.book().clone();
+        let mut departures = self.departures.clone();
         let mut notes = Vec::new();
         for edit in edits {
             let (key, before, after) = match edit {
@@ -331,10 +409,12 @@ impl Rows {
                 }
             };
             self.write(&key, after, batch)?;
+            self.note_here(&mut departures, &key, before.as_ref(), after);
             notes.push(note(&key, before.as_ref(), after));
         }
         book.check_pointers(vehicles.iter())?;
-        let change = self.change(self.pointer.generation, vehicles, book, batch)?;
+        let generation = self.pointer.generation;
+        let change = self.change(generation, vehicles, book, departures, batch)?;
         Ok((notes, change))
     }
 
@@ -373,7 +453,9 @@ impl Rows {
         }
         book.check_pointers(self.view.vehicles().iter())?;
         let vehicles = self.view.vehicles().to_vec();
-        let change = self.change(self.pointer.generation, vehicles, book, batch)?;
+        let generation = self.pointer.generation;
+        let departures = self.departures.clone();
+        let change = self.change(generation, vehicles, book, departures, batch)?;
         let issued = RegistryChange::Issued {
             passes: passes.len() as u64,
             digest: Digest::of(&text),
@@ -431,31 +513,63 @@ impl Rows {
             }
         }
         let mut difference = Difference::default();
-        for vehicle in &vehicles {
-            let Some(id) = &vehicle.household else {
-                continue;
-            };
-            if book.household(id).is_none() {
+        let mut departures = self.departures.clone();
+        for household in vehicles.iter().filter_map(Household::named_by) {
+            if book.household(&household.id).is_none() {
                 // A list that names a household is how most of them become known.
-                let household = Record::Household(Household {
-                    id: id.clone(),
-                    contact: vehicle.owner.clone(),
-                    phone: vehicle.phone.clone(),
-                    fee_paid_until: None,
-                    restriction: None,
-                });
+                let household = Record::Household(household);
                 let key = household.key();
                 self.write(&key, Some(&household), batch)?;
+                self.note_here(&mut departures, &key, None, Some(&household));
                 difference.name(&key, None, Some(&household));
                 book.apply(&Edit::Put(household));
             }
         }
         book.check_pointers(vehicles.iter())?;
-        // What an import that failed half-way left there must not mix with this one.
-        self.clear(&row_key(generation, ""), &row_key(u32::MAX, ""))?;
         let view = RegistryView::new(0, vehicles);
         difference.compare(self.view.vehicles(), view.vehicles());
-        for chunk in view.vehicles().chunks(CHUNK) {
+        self.note_vehicles(&mut departures, view.vehicles());
+        self.write_generation(generation, view.vehicles())?;
+        let vehicles = view.vehicles().to_vec();
+        let change = self.change(generation, vehicles, book, departures, batch)?;
+        Ok((difference, change))
+    }
+
+    /// A record was changed here.
+    fn note_here(
+        &self,
+        departures: &mut Departures,
+        key: &RecordKey,
+        before: Option<&Record>,
+        after: Option<&Record>,
+    ) {
+        let scope = self.pointer.synced.map(|edition| edition.scope);
+        sync::note_here(departures, scope, key, before, after);
+    }
+
+    /// All vehicles were replaced here.
+    fn note_vehicles(&self, departures: &mut Departures, vehicles: &[Vehicle]) {
+        if self.pointer.synced.is_none() {
+            return;
+        }
+        let record = |v: &Vehicle| Record::Vehicle(Box::new(v.clone()));
+        let listed = |list: &[Vehicle]| -> BTreeMap<RecordKey, Record> {
+            list.iter().map(record).map(|r| (r.key(), r)).collect()
+        };
+        let (before, after) = (listed(self.view.vehicles()), listed(vehicles));
+        for key in before.keys().chain(after.keys()) {
+            let (before, after) = (before.get(key), after.get(key));
+            if before != after {
+                self.note_here(departures, key, before, after);
+            }
+        }
+    }
+
+    /// Writes a generation of rows that does not hold yet, durably.
+    fn write_generation(&self, generation: u32, vehicles: &[Vehicle]) -> Result<(), RowsError> {
+        // What a change that failed half-way left there must not mix with this one.
+        self.clear(&row_key(generation, ""), &row_key(u32::MAX, ""))?;
+        for chunk in vehicles.chunks(CHUNK) {
             let mut rows = Batch::default();
             for vehicle in chunk {
                 let key = row_key(generation, vehicle.plate.as_str());
@@ -465,8 +579,128 @@ impl Rows {
             self.store.write(&rows)?;
         }
         self.store.sync()?;
-        let change = self.change(generation, view.vehicles().to_vec(), book, batch)?;
+        Ok(())
+    }
+
+    /// What was last taken over from a server.
+    pub fn synced(&self) -> Option<Edition> {
+        self.pointer.synced
+    }
+
+    /// Records that are otherwise here than in that.
+    pub fn departures(&self) -> &Departures {
+        &self.departures
+    }
+
+    /// Records that wait for a person.
+    pub fn contested(&self) -> u64 {
+        contested(&self.departures)
+    }
+
+    /// What taking a server's register over would do; writes nothing.
+    ///
+    /// # Errors
+    /// [`RowsError::Roll`] if the pages are not sound, or lead to another register than the
+    /// manifest announces, or to one in which a record points at nothing.
+    pub fn plan(&self, manifest: &Manifest, pages: &[Page]) -> Result<Takeover, RowsError> {
+        let roll = sync::arrive(&self.view, &self.departures, manifest, pages)?;
+        let merged = sync::merge(&self.view, &self.departures, self.pointer.synced, &roll)?;
+        let mut difference = Difference::default();
+        difference.compare(self.view.vehicles(), &merged.vehicles);
+        let removed = difference.rows.removed;
+        difference.compare_books(self.view.book(), &merged.book);
+        Ok(Takeover {
+            merged,
+            edition: manifest.edition(),
+            difference,
+            removed,
+        })
+    }
+
+    /// Takes a server's register over: writes a new generation of rows, and puts the rest with
+    /// the move of the pointer into a batch.
+    ///
+    /// # Errors
+    /// If the store fails; then the old register still holds.
+    pub fn take_over(
+        &self,
+        takeover: Takeover,
+        batch: &mut Batch,
+    ) -> Result<(Difference, Change), RowsError> {
+        let Takeover {
+            merged,
+            edition,
+            difference,
+            ..
+        } = takeover;
+        let held = self.view.book();
+        for record in held.records() {
+            let key = record.key();
+            if merged.book.get(&key).is_none() {
+                self.write(&key, None, batch)?;
+            }
+        }
+        for record in merged.book.records() {
+            let key = record.key();
+            if held.get(&key) != Some(record) {
+                self.write(&key, Some(record), batch)?;
+            }
+        }
+        let generation = self.pointer.generation + 1;
+        self.write_generation(generation, &merged.vehicles)?;
+        let Merged {
+            vehicles,
+            book,
+            departures,
+        } = merged;
+        let mut change = self.change(generation, vehicles, book, departures, batch)?;
+        change.pointer.synced = Some(edition);
+        put_pointer(&change.pointer, batch)?;
         Ok((difference, change))
+    }
+
+    /// A person decided about departures: what is here stays, or the server's value comes into
+    /// force. Says what became of each.
+    ///
+    /// # Errors
+    /// [`RowsError::Edit`] if there is no such departure, or a record would point at one that is
+    /// not there.
+    pub fn settle(
+        &self,
+        keys: &[RecordKey],
+        keep: bool,
+        batch: &mut Batch,
+    ) -> Result<(Vec<RecordChange>, Change), RowsError> {
+        let mut vehicles = self.view.vehicles().to_vec();
+        let mut book = self.view.book().clone();
+        let mut departures = self.departures.clone();
+        let mut notes = Vec::new();
+        for key in keys {
+            let known = departures.remove(key);
+            let known = known.ok_or_else(|| EditError::Agreed { key: key.clone() })?;
+            let side = if keep { Side::Here } else { Side::Server };
+            let wanted = match side {
+                Side::Here => known.here.as_ref(),
+                Side::Server => known.server.as_ref(),
+            };
+            let before = match wanted {
+                Some(record) => put(&mut vehicles, &mut book, record),
+                None => remove(&mut vehicles, &mut book, key),
+            };
+            self.write(key, wanted, batch)?;
+            notes.push(note(key, before.as_ref(), wanted));
+            if keep {
+                let kept = Departure {
+                    standing: Standing::Kept,
+                    ..known
+                };
+                departures.insert(key.clone(), kept);
+            }
+        }
+        book.check_pointers(vehicles.iter())?;
+        let generation = self.pointer.generation;
+        let change = self.change(generation, vehicles, book, departures, batch)?;
+        Ok((notes, change))
     }
 
     /// Puts a register that was saved elsewhere in the place of everything.
@@ -481,6 +715,13 @@ impl Rows {
     ) -> Result<(Difference, Change), RowsError> {
         let mut empty = Self::empty(Arc::clone(&self.store), self.pointer.version);
         empty.pointer.generation = self.pointer.generation;
+        for (key, _) in self.store.range(
+            &Area::Departures.key(b""),
+            &[Area::Departures.letter() + 1],
+            usize::MAX,
+        )? {
+            batch.remove(key);
+        }
         for (key, _) in self
             .store
             .range(&records_from(), &records_to(), usize::MAX)?
@@ -517,6 +758,13 @@ impl Rows {
                 }
             }
         }
+        let (departures, damaged) = read_departures(self.store.as_ref())?;
+        if self.stored && (damaged > 0 || departures != self.departures) {
+            wrong.push(
+                "what was changed here since the last synchronisation is not what the store holds"
+                    .to_owned(),
+            );
+        }
         if !self.view.indexes_agree() {
             wrong.push("an index does not agree with the records".to_owned());
         }
@@ -528,6 +776,7 @@ impl Rows {
         generation: u32,
         vehicles: Vec<Vehicle>,
         book: Book,
+        departures: Departures,
         batch: &mut Batch,
     ) -> Result<Change, RowsError> {
         let version = self.pointer.version + 1;
@@ -538,17 +787,34 @@ impl Rows {
             vehicles: view.len() as u64,
             records: view.book().len() as u64,
             schema: SCHEMA,
+            synced: self.pointer.synced,
+            departures: departures.len() as u64,
         };
-        let key = pointer_key();
-        let stored = record::seal(&key, &serde_json::to_vec(&pointer)?);
-        batch.put(key, stored);
-        Ok(Change { pointer, view })
+        for key in self.departures.keys() {
+            if !departures.contains_key(key) {
+                batch.remove(departure_key(key));
+            }
+        }
+        for (key, departure) in &departures {
+            if self.departures.get(key) != Some(departure) {
+                let key = departure_key(key);
+                let stored = record::seal(&key, &serde_json::to_vec(departure)?);
+                batch.put(key, stored);
+            }
+        }
+        put_pointer(&pointer, batch)?;
+        Ok(Change {
+            pointer,
+            view,
+            departures,
+        })
     }
 
     /// Takes the change into the register, after the store took its batch.
     pub fn commit(&mut self, change: Change) {
         self.pointer = change.pointer;
         self.view = change.view;
+        self.departures = change.departures;
         self.stored = true;
     }
 

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 pub use memory::{Crash, MemoryStore};
-pub use sled_store::{CACHE_BYTES, Opened, SledStore};
+pub use sled_store::{CACHE_BYTES, KeepOut, Opened, SledStore};
 
 /// The areas of the one key space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,10 @@ pub enum Area {
     Inside,
     /// How often passes were used, by their numbers.
     PassEntries,
+    /// Records that are otherwise here than on the server, by kind and key.
+    Departures,
+    /// A register that is on its way: its manifest, and its pages by their places.
+    Transfer,
 }
 
 impl Area {
@@ -51,6 +55,8 @@ impl Area {
             Self::Records => b'e',
             Self::Inside => b'i',
             Self::PassEntries => b'p',
+            Self::Departures => b'd',
+            Self::Transfer => b't',
         }
     }
 

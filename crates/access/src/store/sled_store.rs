@@ -41,6 +41,51 @@ pub struct Opened {
     pub set_aside: Option<(PathBuf, String)>,
 }
 
+/// Keeps every other process out of a store for as long as it lives, without opening it.
+#[derive(Debug)]
+pub struct KeepOut {
+    _lock: File,
+}
+
+impl KeepOut {
+    /// Takes the store's lock; `None` where there has never been a store. Nothing is made, so
+    /// that no file in the folder comes to belong to whoever asks.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another process has the store; [`StoreError::Io`] if the lock
+    /// cannot be opened.
+    pub fn of(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(LOCK);
+        let lock = match File::open(&path) {
+            Ok(lock) => lock,
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(StoreError::Io {
+                    what: "opening the lock",
+                    path,
+                    source,
+                });
+            }
+        };
+        take_lock(&lock, folder)?;
+        Ok(Some(Self { _lock: lock }))
+    }
+}
+
+fn take_lock(lock: &File, folder: &Path) -> Result<(), StoreError> {
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+            path: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(StoreError::Io {
+            what: "locking the store with",
+            path: folder.join(LOCK),
+            source,
+        }),
+    }
+}
+
 enum Failure {
     Damaged(String),
     Refused(StoreError),
@@ -67,17 +112,7 @@ impl SledStore {
             .write(true)
             .open(&lock_path)
             .map_err(io("opening the lock", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse {
-                    path: folder.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(io("locking the store with", &lock_path)(source));
-            }
-        }
+        take_lock(&lock, folder)?;
         let path = folder.join(DATABASE);
         let (db, set_aside) = match open_database(&path) {
             Ok(db) => (db, None),
@@ -314,6 +349,28 @@ mod tests {
             SledStore::open(folder.path(), now),
             Err(StoreError::InUse { .. })
         ));
+    }
+
+    #[test]
+    fn who_keeps_a_store_closed_makes_nothing_and_is_let_in_only_when_nobody_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(KeepOut::of(folder.path()).unwrap().is_none());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let opened = SledStore::open(folder.path(), now).unwrap();
+        assert!(matches!(
+            KeepOut::of(folder.path()),
+            Err(StoreError::InUse { .. })
+        ));
+        drop(opened);
+        let kept = KeepOut::of(folder.path()).unwrap();
+        assert!(kept.is_some());
+        assert!(matches!(
+            SledStore::open(folder.path(), now),
+            Err(StoreError::InUse { .. })
+        ));
+        drop(kept);
+        assert!(SledStore::open(folder.path(), now).is_ok());
     }
 
     #[test]

@@ -3,16 +3,19 @@
 
 use std::time::Duration;
 
-use domain::command::{Acknowledgement, Head, Refusal, Response};
+use domain::command::{
+    Acknowledgement, Answer, Command, CommandKind, Head, Refusal, Response, Transaction,
+};
 use domain::event::{Digest, Event};
 use domain::names::Name;
 use domain::signing::{Purpose, Signed};
+use domain::sync::{Manifest, Page};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Courier, Parcel, once};
 use crate::delivery::{Confirmation, Input};
-use crate::orders::Declined;
+use crate::orders::{Declined, PageTaken, SyncStep};
 use crate::outbox::OutboxError;
 use crate::reception::{Accepted, Action, Message, Sent, judge};
 use crate::transport::{Inbound, Link as _, Quality, Transport};
@@ -50,6 +53,8 @@ pub(super) struct Ear {
     beat: u64,
     head_at: Option<Instant>,
     server_silent: bool,
+    /// Who sends a register, and the transaction that waits for what comes of it.
+    sync: Option<(Transaction, Name)>,
 }
 
 impl Ear {
@@ -62,6 +67,7 @@ impl Ear {
             beat: 0,
             head_at: None,
             server_silent: false,
+            sync: None,
         }
     }
 }
@@ -77,6 +83,7 @@ impl<T: Transport> Courier<T> {
         }
         if self.orders.is_some() && self.ear.hearing == Hearing::All {
             topics.push((self.topics.requests(), Quality::AtMostOnce));
+            topics.push((self.topics.registry_page(), Quality::AtLeastOnce));
         }
         let Some(journey) = self.journey.as_mut().filter(|journey| journey.connected) else {
             return;
@@ -150,6 +157,7 @@ impl<T: Transport> Courier<T> {
                 }
                 Action::CarryOut(accepted) => self.carry_out(accepted),
                 Action::Confirm { word, by } => self.confirm(&word, by),
+                Action::Page(page) => self.take_page(&page),
             }
         }
     }
@@ -161,12 +169,33 @@ impl<T: Transport> Courier<T> {
             by,
             cause,
         } = accepted;
+        if let Command::RegistrySync { manifest } = &command {
+            self.begin_sync(manifest, transaction, by);
+            return;
+        }
         let done = match &self.orders {
             Some(orders) => orders.carry_out(&command, &by, &cause),
             None => Err(Declined::not_supported("this gate takes no commands")),
         };
-        let kind = command.kind();
-        let (said, response) = match &done {
+        self.conclude(
+            command.kind(),
+            command.lane().cloned(),
+            transaction,
+            by,
+            &done,
+        );
+    }
+
+    /// Writes down what came of a command, and answers.
+    fn conclude(
+        &mut self,
+        kind: CommandKind,
+        lane: Option<Name>,
+        transaction: Transaction,
+        by: Name,
+        done: &Result<String, Declined>,
+    ) {
+        let (said, response) = match done {
             Ok(message) => (message, self.reception.done(transaction.clone(), message)),
             Err(declined) => (
                 &declined.message,
@@ -178,12 +207,56 @@ impl<T: Transport> Courier<T> {
         self.record(Event::Command {
             transaction,
             command: kind,
-            lane: command.lane().cloned(),
+            lane,
             by,
             done: done.is_ok(),
             message: said.clone(),
         });
         self.respond(kind.word(), &response);
+    }
+
+    /// A register is coming: which pages are missing is answered now, what came of it later.
+    fn begin_sync(&mut self, manifest: &Manifest, transaction: Transaction, by: Name) {
+        let begun = match &self.orders {
+            Some(orders) => orders.begin_sync(manifest, &by),
+            None => Err(Declined::not_supported("this gate takes no commands")),
+        };
+        let kind = CommandKind::RegistrySync;
+        match begun {
+            Ok(SyncStep::Taking(missing)) => {
+                info!(by = %by, version = %manifest.version, "a register is coming");
+                let response = Response {
+                    device: self.signer.device.clone(),
+                    transaction: transaction.clone(),
+                    answer: Answer::Taking { missing },
+                };
+                self.ear.sync = Some((transaction, by));
+                self.respond(kind.word(), &response);
+            }
+            Ok(SyncStep::Done(message)) => self.conclude(kind, None, transaction, by, &Ok(message)),
+            Err(declined) => self.conclude(kind, None, transaction, by, &Err(declined)),
+        }
+    }
+
+    fn take_page(&mut self, page: &Page) {
+        let Some(orders) = &self.orders else {
+            return;
+        };
+        match orders.take_page(page) {
+            Ok(PageTaken::Going) => {}
+            Ok(PageTaken::Ended(done)) => {
+                if let Some((transaction, by)) = self.ear.sync.take() {
+                    self.conclude(CommandKind::RegistrySync, None, transaction, by, &done);
+                } else {
+                    // It was commanded before a restart; whoever sends it asks again.
+                    info!(done = done.is_ok(), "a register has come");
+                }
+            }
+            Err(why) => {
+                let actions = self.reception.refuse_page(self.now(), why);
+                self.heed(actions);
+            }
+        }
     }
 
     fn respond(&mut self, name: &str, response: &Response) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use domain::command::{Enrolled, RowChange, Transaction};
 use domain::signing::SecretKey;
+use domain::sync::{Manifest, RegisterVersion, Scope, digest_of};
 use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
@@ -533,7 +534,19 @@ fn some_command(rng: &mut SmallRng, lane: &str) -> (u8, Command) {
                 },
             },
         ),
-        5 => (REGISTRAR, Command::RegistrySync { version: 3 }),
+        5 => {
+            let manifest = Manifest {
+                version: RegisterVersion(3),
+                scope: Scope::Vehicles,
+                base: None,
+                pages: 0,
+                root: Digest::START,
+                digest: digest_of([]),
+                why: String::new(),
+            };
+            let manifest = Box::new(manifest);
+            (REGISTRAR, Command::RegistrySync { manifest })
+        }
         _ => (GUARD, open(lane)),
     }
 }

@@ -138,15 +138,6 @@ impl Matrix {
         Some(Self::normalised(first.classes, &sums, scale))
     }
 
-    /// The same with its log-probabilities divided by a temperature above 0 and normalised anew:
-    /// above 1 less sure, below 1 surer. What is likelier stays likelier.
-    #[must_use]
-    pub fn tempered(&self, temperature: f32) -> Self {
-        let nats: Vec<f32> = self.values.iter().map(|v| f32::from(v.steps())).collect();
-        let scale = 1.0 / (temperature * LogProb::PER_NAT as f32);
-        Self::normalised(self.classes, &nats, scale)
-    }
-
     /// Rows of `sums` times `scale`, in nats, each so that its probabilities add up to one.
     pub(super) fn normalised(classes: usize, sums: &[f32], scale: f32) -> Self {
         let mut values = Vec::with_capacity(sums.len());

@@ -22,6 +22,17 @@ struct InFlight {
     deadline: Monotonic,
 }
 
+/// A boom that is held open.
+#[derive(Debug)]
+struct Held {
+    /// Why; taken by the first pulse.
+    cause: Option<CauseId>,
+    origin: Origin,
+    until: Monotonic,
+    /// When it is pulsed next.
+    next: Monotonic,
+}
+
 /// Whether a process holds the relay's port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RelayGuard {
@@ -40,6 +51,8 @@ pub struct Barrier {
     /// The request taken into the line in this step.
     newest: Option<CauseId>,
     in_flight: Option<InFlight>,
+    held: Option<Held>,
+    /// What was pulsed for, or is held for.
     pulsed: RecentCauses,
     own_causes: u64,
     /// When the relay was last known to be released after a pulse.
@@ -77,6 +90,7 @@ impl Barrier {
             waiting: WaitingLine::default(),
             newest: None,
             in_flight: None,
+            held: None,
             pulsed: RecentCauses::default(),
             own_causes: 0,
             released: None,
@@ -114,6 +128,12 @@ impl Barrier {
                 origin,
                 asked,
             } => self.request(now, cause, origin, asked, &mut out),
+            Input::Hold {
+                cause,
+                origin,
+                asked,
+            } => self.hold(now, cause, origin, asked, &mut out),
+            Input::EndHold => self.end_hold(false, &mut out),
             Input::LineChanged { line, active, at } => {
                 self.line_changed(now, line, active, at, &mut out);
             }
@@ -132,18 +152,21 @@ impl Barrier {
                 for level in self.lines.values_mut() {
                     *level = None;
                 }
+                self.end_hold(false, &mut out);
                 out.push(Action::Report(BarrierEvent::RelayGuardLost { reason }));
             }
             Input::RelayGuardReady => self.relay_guard_ready(now, &mut out),
             Input::Shutdown => {
                 self.ending = true;
                 out.push(Action::ReleaseAll);
+                self.end_hold(false, &mut out);
                 self.refuse_waiting(Refusal::ShuttingDown, &mut out);
             }
         }
         self.watch_block(now);
         self.watch_release(now, &mut out);
         self.watch_limits(&mut out);
+        self.watch_hold(now, &mut out);
         self.expire(now, &mut out);
         self.dispatch(now, &mut out);
         self.report_waiting(&mut out);
@@ -176,18 +199,9 @@ impl Barrier {
         CauseId::of_barrier(what, self.started.nanos(), self.own_causes)
     }
 
-    fn request(
-        &mut self,
-        now: Monotonic,
-        cause: CauseId,
-        origin: Origin,
-        asked: Monotonic,
-        out: &mut Actions,
-    ) {
-        let taken = self.pulsed.knows(&cause)
-            || self.waiting.holds(&cause)
-            || self.in_flight.as_ref().is_some_and(|f| f.cause == cause);
-        let refusal = if !guard!(CauseOnce => !taken) {
+    fn refusal(&self, now: Monotonic, cause: &CauseId, asked: Monotonic) -> Option<Refusal> {
+        let taken = self.pulsed.knows(cause) || self.waiting.holds(cause);
+        if !guard!(CauseOnce => !taken) {
             Some(Refusal::Duplicate)
         } else if self.ending {
             Some(Refusal::ShuttingDown)
@@ -201,8 +215,18 @@ impl Barrier {
             Some(Refusal::Stale)
         } else {
             None
-        };
-        if let Some(reason) = refusal {
+        }
+    }
+
+    fn request(
+        &mut self,
+        now: Monotonic,
+        cause: CauseId,
+        origin: Origin,
+        asked: Monotonic,
+        out: &mut Actions,
+    ) {
+        if let Some(reason) = self.refusal(now, &cause, asked) {
             out.push(refused(cause, origin, reason));
             return;
         }
@@ -214,6 +238,55 @@ impl Barrier {
             since,
         };
         out.extend(self.waiting.take_in(opening).map(Action::Report));
+    }
+
+    fn hold(
+        &mut self,
+        now: Monotonic,
+        cause: CauseId,
+        origin: Origin,
+        asked: Monotonic,
+        out: &mut Actions,
+    ) {
+        let person = matches!(origin, Origin::Guard | Origin::Command | Origin::Schedule);
+        let verdict = match self.profile.hold_cap {
+            _ if !person => Err(Refusal::NotForHolding),
+            None => Err(Refusal::CannotHold),
+            Some(_) if self.blocked_since.is_some() => Err(Refusal::RelayGuardLost),
+            Some(cap) => self.refusal(now, &cause, asked).map_or(Ok(cap), Err),
+        };
+        let cap = match verdict {
+            Ok(cap) => cap,
+            Err(reason) => {
+                out.push(refused(cause, origin, reason));
+                return;
+            }
+        };
+        // Also if it ends before its first pulse: this cause has had its hold.
+        self.pulsed.remember(&cause);
+        self.held = Some(Held {
+            cause: Some(cause.clone()),
+            origin,
+            until: now + cap,
+            next: now,
+        });
+        out.push(Action::Report(BarrierEvent::HoldStarted { cause, origin }));
+    }
+
+    fn end_hold(&mut self, capped: bool, out: &mut Actions) {
+        if self.held.take().is_some() {
+            out.push(Action::Report(BarrierEvent::HoldEnded { capped }));
+        }
+    }
+
+    fn watch_hold(&mut self, now: Monotonic, out: &mut Actions) {
+        if self.blocked_by_fault() {
+            self.end_hold(false, out);
+        }
+        let over = |held: &Held| !guard!(HoldCap => now < held.until);
+        if self.held.as_ref().is_some_and(over) {
+            self.end_hold(true, out);
+        }
     }
 
     fn line_changed(
@@ -237,6 +310,7 @@ impl Barrier {
             Line::Stop if active => {
                 self.stopped = true;
                 self.fire_disarmed = true;
+                self.end_hold(false, out);
                 self.refuse_waiting(Refusal::StopActive, out);
             }
             Line::Stop => {
@@ -342,6 +416,8 @@ impl Barrier {
 
     fn latch(&mut self, fault: Fault, out: &mut Actions) {
         if !self.faults.contains(&fault) {
+            // Whoever holds the button now did not know of it.
+            self.pressed = None;
             self.faults.push(fault.clone());
             out.push(Action::Report(BarrierEvent::FaultLatched { fault }));
         }
@@ -429,7 +505,7 @@ impl Barrier {
     }
 
     fn dispatch(&mut self, now: Monotonic, out: &mut Actions) {
-        if self.fire_holds() && !self.stop_active() {
+        if self.fire_holds() {
             self.refuse_waiting(Refusal::FireHoldsOpen, out);
         }
         let rested = |pause: Duration| self.released.is_none_or(|at| now.since(at) >= pause);
@@ -446,14 +522,19 @@ impl Barrier {
         }
         let gap = match self.waiting.next() {
             Some(waiting) if waiting.origin == Origin::Guard => self.profile.dead_time,
+            // The gap lets one vehicle through at a time; a boom that is held does not.
+            _ if self.held.is_some() => self.profile.dead_time,
             _ => self.profile.repeat_gap.max(self.profile.dead_time),
         };
-        if free
-            && rested(gap)
-            && !self.blocked_by_fault()
-            && let Some(waiting) = self.waiting.take_next()
-        {
+        if !free || !rested(gap) || self.blocked_by_fault() {
+            return;
+        }
+        if let Some(waiting) = self.waiting.take_next() {
             self.pulse(now, waiting.cause, waiting.origin, out);
+        } else if let Some(held) = self.held.as_mut().filter(|held| now >= held.next) {
+            let (cause, origin) = (held.cause.take(), held.origin);
+            let cause = cause.unwrap_or_else(|| self.own_cause("hold"));
+            self.pulse(now, cause, origin, out);
         }
     }
 
@@ -476,6 +557,9 @@ impl Barrier {
         self.stopped = false;
         self.fire_disarmed = false;
         self.next_fire = now + self.profile.fire_repeat;
+        if let Some(held) = &mut self.held {
+            held.next = now + self.profile.fire_repeat;
+        }
         self.in_flight = Some(InFlight {
             cause: cause.clone(),
             energised: false,

@@ -13,6 +13,10 @@
 //! * Fire pulses at once and again every `fire_repeat` while it lasts, also while a fault is
 //!   latched.
 //! * The guard goes before waiting cars and need not wait out the gap between two cars.
+//! * A hold, where the profile has a cap for it, pulses at once and again every `fire_repeat`, as a
+//!   fire does, until it is ended or capped. Whoever comes meanwhile is pulsed for without the gap.
+//!   STOP, a fault that stops openings, and the loss of the relay guard end it; it does not come
+//!   back by itself.
 //!
 //! An opening is *asked for*, perhaps *waits* (three at most), *starts* (one pulse is ordered
 //! from the relay guard), and ends *released* or *failed*; or it is *refused*, with a reason.
@@ -43,6 +47,10 @@ pub const PULSE_MAX: Duration = Duration::from_secs(1);
 pub const WAITING_MAX: usize = 3;
 /// How long the guard holds the button to clear latched faults.
 pub const CLEAR_HOLD: Duration = Duration::from_secs(5);
+/// The least cap of a hold in the pulse profile.
+pub const HOLD_CAP_MIN: Duration = Duration::from_mins(1);
+/// The greatest cap of a hold in the pulse profile.
+pub const HOLD_CAP_MAX: Duration = Duration::from_hours(4);
 /// The machine is stepped at least this often.
 pub const TICK: Duration = Duration::from_millis(50);
 
@@ -73,36 +81,49 @@ pub struct PulseProfile {
     /// 200 ms to 5 s. Default 600 ms.
     #[serde(with = "humantime_serde")]
     pub release_margin: Duration,
+    /// How long the boom may be held open at the most, 1 min to 4 h. `None`, the default, for a
+    /// boom that cannot be held: repeated pulses hold one only where its controller stays open,
+    /// or begins its time anew, on every pulse.
+    #[serde(with = "humantime_serde")]
+    pub hold_cap: Option<Duration>,
 }
 
 impl Default for PulseProfile {
     fn default() -> Self {
-        Self {
-            pulse: Duration::from_millis(500),
-            repeat_gap: Duration::from_secs(2),
-            fire_repeat: Duration::from_secs(5),
-            freshness: Duration::from_millis(500),
-            dead_time: Duration::from_millis(300),
-            release_margin: Duration::from_millis(600),
-        }
+        Self::DEFAULT
     }
 }
 
 impl PulseProfile {
+    /// Every time as it is when nothing is written.
+    pub const DEFAULT: Self = Self {
+        pulse: Duration::from_millis(500),
+        repeat_gap: Duration::from_secs(2),
+        fire_repeat: Duration::from_secs(5),
+        freshness: Duration::from_millis(500),
+        dead_time: Duration::from_millis(300),
+        release_margin: Duration::from_millis(600),
+        hold_cap: None,
+    };
+
     /// Checks that every time lies within its documented bounds.
     ///
     /// # Errors
     /// [`WiringError`] naming the first key that does not.
     pub fn check(&self) -> Result<(), WiringError> {
         let ms = Duration::from_millis;
-        within_bounds([
+        let cap = self
+            .hold_cap
+            .map(|cap| ("hold_cap", cap, HOLD_CAP_MIN, HOLD_CAP_MAX));
+        let times = [
             ("pulse", self.pulse, PULSE_MIN, PULSE_MAX),
             ("repeat_gap", self.repeat_gap, ms(300), ms(60_000)),
             ("fire_repeat", self.fire_repeat, ms(1000), ms(60_000)),
             ("freshness", self.freshness, ms(100), ms(2000)),
             ("dead_time", self.dead_time, ms(100), ms(5000)),
             ("release_margin", self.release_margin, ms(200), ms(5000)),
-        ])
+        ];
+        within_bounds(times.into_iter().chain(cap))
     }
 }
 
@@ -116,7 +137,7 @@ pub enum Origin {
     Guard,
     /// A signed command from the committee.
     Command,
-    /// A schedule of the site that holds the boom open. Only the managed profile takes it.
+    /// A schedule of the site that holds the boom open.
     Schedule,
     /// The fire alarm. Only the barrier itself uses it.
     Fire,
@@ -138,6 +159,18 @@ pub enum Input {
         /// When it was asked for; one older than the freshness is refused.
         asked: Monotonic,
     },
+    /// Somebody wants the boom held open.
+    Hold {
+        /// Why.
+        cause: CauseId,
+        /// Who: a person or a schedule.
+        origin: Origin,
+        /// When it was asked for.
+        asked: Monotonic,
+    },
+    /// The hold ends, if there is one; the barrier's controller then does what it does after any
+    /// opening.
+    EndHold,
     /// A debounced input became known or changed.
     LineChanged {
         /// Which.
@@ -264,6 +297,8 @@ pub enum Refusal {
     ShuttingDown,
     /// Only a person or a schedule may hold the boom open.
     NotForHolding,
+    /// The profile has no cap for a hold: this boom cannot be held.
+    CannotHold,
 }
 
 impl fmt::Display for Refusal {
@@ -278,6 +313,7 @@ impl fmt::Display for Refusal {
             Self::FireHoldsOpen => "the fire alarm already holds the boom open",
             Self::ShuttingDown => "the daemon is ending",
             Self::NotForHolding => "only a person or a schedule may hold the boom open",
+            Self::CannotHold => "this barrier is not set up to be held open: it has no hold_cap",
         })
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    Action, Barrier, BarrierEvent, CLEAR_HOLD, Fault, Input, Origin, PULSE_MAX, PULSE_MIN,
-    Position, PulseProfile, Refusal, RelayReport, WAITING_MAX,
+    Action, Barrier, BarrierEvent, CLEAR_HOLD, Fault, HOLD_CAP_MIN, Input, Origin, PULSE_MAX,
+    PULSE_MIN, Position, PulseProfile, Refusal, RelayReport, WAITING_MAX,
 };
 use crate::cause::CauseId;
 use crate::line::{Line, LineFault};
@@ -40,6 +40,8 @@ struct World {
     started: Vec<CauseId>,
     pulses: Vec<(u64, CauseId)>,
     refused: Vec<(CauseId, Refusal)>,
+    /// Since when the boom is held.
+    held: Option<u64>,
     /// Something fresh happened since STOP was last pressed that a fire may act on.
     fire_may_act: bool,
     last_stop: Option<u64>,
@@ -47,6 +49,12 @@ struct World {
     next: u64,
     events: Vec<BarrierEvent>,
 }
+
+/// The defaults, and a boom that can be held.
+const PROFILE: PulseProfile = PulseProfile {
+    hold_cap: Some(HOLD_CAP_MIN),
+    ..PulseProfile::DEFAULT
+};
 
 fn ms(span: Duration) -> u64 {
     span.as_millis() as u64
@@ -59,11 +67,7 @@ fn cause(n: u64) -> CauseId {
 impl World {
     fn new(lines: &[Line]) -> Self {
         Self {
-            barrier: Barrier::new(
-                PulseProfile::default(),
-                lines.iter().cloned(),
-                Monotonic::default(),
-            ),
+            barrier: Barrier::new(PROFILE, lines.iter().cloned(), Monotonic::default()),
             now: 0,
             mode: Relay::Good,
             alive: false,
@@ -75,6 +79,7 @@ impl World {
             started: Vec::new(),
             pulses: Vec::new(),
             refused: Vec::new(),
+            held: None,
             fire_may_act: true,
             last_stop: None,
             latched: false,
@@ -125,7 +130,7 @@ impl World {
     }
 
     fn pulse(&mut self, cause: CauseId, duration: Duration) {
-        let profile = PulseProfile::default();
+        let profile = PROFILE;
         let is_fire = cause.as_str().starts_with("fire");
         assert!(self.alive, "a pulse without a relay guard");
         assert_ne!(
@@ -146,6 +151,10 @@ impl World {
         if is_fire {
             assert_eq!(self.levels.get(&Line::Fire), Some(&true), "no fire");
             assert!(self.fire_may_act, "fire restarted by itself after STOP");
+        } else if cause.as_str().starts_with("hold") {
+            let since = self.held.expect("a pulse for a hold that has ended");
+            assert!(self.now - since < ms(HOLD_CAP_MIN), "held beyond the cap");
+            assert!(self.last_stop.is_none_or(|stop| stop <= since));
         } else if let Some(asked) = self.asked.get(&cause) {
             assert!(self.now - asked <= 13_000, "an old request moved the boom");
             assert!(self.last_stop.is_none_or(|stop| stop <= *asked));
@@ -203,6 +212,15 @@ impl World {
                 if self.asked.contains_key(cause) && *reason != Refusal::Duplicate =>
             {
                 self.refused.push((cause.clone(), *reason));
+            }
+            BarrierEvent::HoldStarted { cause, .. } => {
+                assert!(cause.as_str().starts_with("hold"));
+                self.held = Some(self.now);
+            }
+            BarrierEvent::HoldEnded { capped } => {
+                let since = self.held.take().expect("a hold that was none has ended");
+                let full = self.now - since >= ms(HOLD_CAP_MIN);
+                assert_eq!(*capped, full);
             }
             BarrierEvent::FaultLatched {
                 fault: Fault::RelayNotReleased,
@@ -276,6 +294,29 @@ impl World {
             assert!(self.reason_of(&cause).is_some(), "kept for STOP's end");
         }
         cause
+    }
+
+    fn hold(&mut self, origin: Origin) -> CauseId {
+        self.next += 1;
+        let cause = CauseId::new(format!("hold-asked-{}", self.next)).unwrap();
+        let asked = Monotonic::from_millis(self.now);
+        self.step(Input::Hold {
+            cause: cause.clone(),
+            origin,
+            asked,
+        });
+        cause
+    }
+
+    fn hold_refused(&self, cause: &CauseId) -> Option<Refusal> {
+        self.events.iter().find_map(|event| match event {
+            BarrierEvent::OpeningRefused {
+                cause: refused,
+                reason,
+                ..
+            } if refused == cause => Some(*reason),
+            _ => None,
+        })
     }
 
     fn ask_again(&mut self) {
@@ -629,11 +670,614 @@ fn shutdown_releases_and_starts_nothing_more() {
     assert_eq!(world.pulses.len(), 1);
 }
 
+impl World {
+    fn press(&mut self, millis: u64) {
+        self.line(&Line::GuardButton, true);
+        self.wait(millis);
+        self.line(&Line::GuardButton, false);
+    }
+
+    /// Tells of a level whether or not it is news.
+    fn tell(&mut self, line: Line, active: bool) {
+        let at = Monotonic::from_millis(self.now);
+        self.step(Input::LineChanged { line, active, at });
+    }
+
+    fn health(&mut self, line: Line, fault: LineFault, faulty: bool) {
+        self.step(Input::LineHealth {
+            line,
+            fault,
+            faulty,
+        });
+    }
+
+    fn said(&self, wanted: impl Fn(&BarrierEvent) -> bool) -> usize {
+        self.events.iter().filter(|event| wanted(event)).count()
+    }
+}
+
+#[test]
+fn a_cause_that_waits_for_its_turn_is_not_taken_a_second_time() {
+    let mut world = World::ready(&[]);
+    world.ask(Origin::Automatic);
+    let waits = world.ask(Origin::Automatic);
+    let asked = Monotonic::from_millis(world.now);
+    world.step(Input::OpenRequest {
+        cause: waits.clone(),
+        origin: Origin::Command,
+        asked,
+    });
+    let refused = BarrierEvent::OpeningRefused {
+        cause: waits,
+        origin: Origin::Command,
+        reason: Refusal::Duplicate,
+    };
+    assert_eq!(world.events.last(), Some(&refused));
+    world.wait(20_000);
+    assert_eq!(world.pulses.len(), 2);
+}
+
+#[test]
+fn who_waits_is_told_so_and_who_starts_or_is_refused_is_not() {
+    let mut world = World::ready(&[]);
+    for _ in 0..5 {
+        world.ask(Origin::Automatic);
+    }
+    let waiting: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            BarrierEvent::OpeningWaits { cause, waiting } => Some((cause.clone(), *waiting)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(waiting, [(cause(2), 1), (cause(3), 2), (cause(4), 3)]);
+}
+
+#[test]
+fn an_input_that_is_told_twice_is_no_news() {
+    let mut world = World::ready(&[Line::Fire, Line::GuardButton]);
+    world.line(&Line::Fire, true);
+    world.wait(1000);
+    world.tell(Line::Fire, true);
+    world.wait(1000);
+    assert_eq!(
+        world.pulses.len(),
+        1,
+        "the alarm goes on, it does not begin"
+    );
+    world.line(&Line::Fire, false);
+    world.wait(3000);
+    world.health(Line::Fire, LineFault::Chatter, true);
+    world.line(&Line::GuardButton, true);
+    world.wait(3000);
+    world.tell(Line::GuardButton, true);
+    world.wait(2000);
+    assert_eq!(world.pulses.len(), 2, "pressed once");
+    assert!(world.barrier.faults().is_empty(), "and held all the time");
+}
+
+#[test]
+fn a_fire_that_stop_silenced_counts_again_when_it_has_ended_and_begins_anew() {
+    for ends_under_stop in [false, true] {
+        let mut world = World::ready(&[Line::Fire, Line::Stop]);
+        world.line(&Line::Fire, true);
+        world.line(&Line::Stop, true);
+        world.wait(1000);
+        if ends_under_stop {
+            world.line(&Line::Fire, false);
+            world.line(&Line::Stop, false);
+        } else {
+            world.line(&Line::Stop, false);
+            world.tell(Line::Fire, true);
+            world.wait(6000);
+            assert_eq!(world.pulses.len(), 1, "told again, it is the same fire");
+            world.line(&Line::Fire, false);
+        }
+        world.wait(1000);
+        assert_eq!(world.pulses.len(), 1);
+        world.line(&Line::Fire, true);
+        assert_eq!(world.pulses.len(), 2);
+    }
+}
+
+#[test]
+fn a_hold_counts_as_long_as_somebody_looks_within_the_freshness() {
+    for (pause, cleared) in [(500, true), (501, false)] {
+        let mut world = World::ready(&[Line::GuardButton]);
+        world.step(Input::Tick);
+        world.health(Line::SafetyLoop, LineFault::Stuck, true);
+        world.line(&Line::GuardButton, true);
+        // The press is a request too: its pulse is over before the pauses begin.
+        world.wait(2000);
+        for _ in 0..12 {
+            world.now += pause;
+            world.step(Input::Tick);
+        }
+        assert_eq!(world.barrier.faults().is_empty(), cleared, "{pause} ms");
+    }
+}
+
+#[test]
+fn a_second_alarm_does_not_wait_for_the_repetition_of_the_first() {
+    let mut world = World::ready(&[Line::Fire]);
+    world.line(&Line::Fire, true);
+    world.wait(1000);
+    world.line(&Line::Fire, false);
+    world.wait(100);
+    world.line(&Line::Fire, true);
+    assert_eq!(world.pulses.len(), 2);
+}
+
+#[test]
+fn a_fire_is_pulsed_again_soon_when_the_relay_does_not_take_it() {
+    for (mode, soon) in [
+        (Relay::Refuses, true),
+        (Relay::Fails, true),
+        (Relay::Good, false),
+    ] {
+        let mut world = World::ready(&[Line::Fire]);
+        world.mode = mode;
+        world.line(&Line::Fire, true);
+        world.mode = Relay::Good;
+        world.wait(490);
+        assert_eq!(world.pulses.len(), 1, "{mode:?}: not before the freshness");
+        world.wait(20);
+        assert_eq!(world.pulses.len() == 2, soon, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_fire_pulse_whose_relay_guard_dies_is_repeated_by_its_successor() {
+    let mut world = World::ready(&[Line::Fire]);
+    world.line(&Line::Fire, true);
+    world.wait(100);
+    world.kill();
+    world.wait(100);
+    world.revive();
+    world.tell(Line::Fire, true);
+    world.levels.insert(Line::Fire, true);
+    world.wait(600);
+    assert_eq!(world.pulses.len(), 2);
+}
+
+#[test]
+fn what_is_reported_of_another_opening_changes_nothing_in_the_one_in_progress() {
+    for energised in [false, true] {
+        let mut world = World::ready(&[]);
+        world.mode = Relay::Silent;
+        let first = world.ask(Origin::Automatic);
+        let other = cause(99);
+        let at = Monotonic::from_millis(0);
+        if energised {
+            let cause = first.clone();
+            world.step(Input::Relay(RelayReport::Energised { cause, at }));
+        }
+        for report in [
+            RelayReport::Energised {
+                cause: other.clone(),
+                at,
+            },
+            RelayReport::Refused {
+                cause: other.clone(),
+                reason: "busy".into(),
+            },
+            RelayReport::Released {
+                cause: Some(other.clone()),
+                at,
+            },
+            RelayReport::Released { cause: None, at },
+        ] {
+            world.step(Input::Relay(report));
+        }
+        assert_eq!(
+            world.said(|event| matches!(event, BarrierEvent::Released { .. })),
+            1,
+            "a release with no opening is no news"
+        );
+        let second = world.ask(Origin::Automatic);
+        world.wait(1000);
+        assert!(!world.started.contains(&second), "the first is not over");
+        world.energised = None;
+        world.kill();
+        world.revive();
+        let ended = world
+            .said(|event| matches!(event, BarrierEvent::Released { cause, .. } if *cause == first));
+        let failed = world.said(
+            |event| matches!(event, BarrierEvent::OpeningFailed { cause, .. } if *cause == first),
+        );
+        assert_eq!((ended, failed), if energised { (1, 0) } else { (0, 1) });
+    }
+}
+
+#[test]
+fn a_release_that_comes_late_begins_the_dead_time_and_the_gap() {
+    let mut world = World::ready(&[]);
+    world.mode = Relay::Silent;
+    let first = world.ask(Origin::Automatic);
+    world.ask(Origin::Automatic);
+    world.wait(1000);
+    world.mode = Relay::Good;
+    world.energised = None;
+    world.release_report(Some(first));
+    world.wait(1990);
+    assert_eq!(world.pulses.len(), 1);
+    world.wait(10);
+    assert_eq!(world.pulses.len(), 2);
+}
+
+#[test]
+fn an_overdue_release_is_ordered_once_more_and_whoever_waits_is_refused() {
+    let mut world = World::ready(&[]);
+    world.mode = Relay::Welded;
+    world.ask(Origin::Automatic);
+    let waits = world.ask(Origin::Automatic);
+    world.wait(1090);
+    world.now += 10;
+    let actions = world
+        .barrier
+        .step(Monotonic::from_millis(world.now), Input::Tick);
+    assert_eq!(actions.first(), Some(&Action::ReleaseAll));
+    assert!(actions.iter().any(|action| matches!(
+        action,
+        Action::Report(BarrierEvent::OpeningRefused { cause, reason: Refusal::FaultLatched, .. })
+            if *cause == waits
+    )));
+    let position = BarrierEvent::PositionChanged {
+        from: Position::Unknown,
+        to: Position::Fault,
+    };
+    assert_eq!(actions.last(), Some(&Action::Report(position)));
+}
+
+/// While no relay guard is there nobody can report a release; its successor's start is one.
+#[test]
+fn a_pulse_without_its_relay_guard_is_not_overdue() {
+    let mut world = World::ready(&[]);
+    world.ask(Origin::Automatic);
+    world.wait(100);
+    world.kill();
+    world.wait(5000);
+    assert!(world.barrier.faults().is_empty());
+    world.revive();
+    world.wait(5000);
+    assert!(world.barrier.faults().is_empty());
+}
+
+#[test]
+fn a_relay_guard_that_comes_when_nothing_was_in_progress_lets_open_at_once() {
+    let mut world = World::ready(&[]);
+    world.wait(1000);
+    world.kill();
+    world.revive();
+    world.ask(Origin::Automatic);
+    assert_eq!(world.pulses.len(), 1);
+}
+
+#[test]
+fn two_limits_at_once_are_latched_until_they_agree_and_the_button_is_held() {
+    let lines = [Line::OpenedLimit, Line::ClosedLimit, Line::GuardButton];
+    let mut world = World::ready(&lines);
+    world.line(&Line::OpenedLimit, true);
+    world.line(&Line::ClosedLimit, true);
+    world.health(Line::SafetyLoop, LineFault::Stuck, true);
+    assert_eq!(world.barrier.position(), Position::Fault);
+    world.press(5100);
+    assert_eq!(world.barrier.faults(), [Fault::LimitsContradict]);
+    world.line(&Line::OpenedLimit, false);
+    world.wait(1000);
+    assert_eq!(world.barrier.position(), Position::Closed);
+    assert_eq!(world.barrier.faults(), [Fault::LimitsContradict]);
+    world.ask(Origin::Automatic);
+    assert!(world.pulses.len() > 1, "openings go on");
+    world.press(5100);
+    assert!(world.barrier.faults().is_empty());
+}
+
+#[test]
+fn one_limit_alone_tells_only_what_it_sees() {
+    for (wired, there) in [
+        (Line::OpenedLimit, Position::Open),
+        (Line::ClosedLimit, Position::Closed),
+    ] {
+        let mut world = World::ready(std::slice::from_ref(&wired));
+        world.line(&wired, true);
+        assert_eq!(world.barrier.position(), there);
+        world.line(&wired, false);
+        assert_eq!(world.barrier.position(), Position::Unknown);
+    }
+}
+
+#[test]
+fn after_stop_the_boom_is_stopped_until_something_moves_it() {
+    let mut world = World::ready(&[Line::Stop]);
+    world.line(&Line::Stop, true);
+    world.line(&Line::Stop, false);
+    assert_eq!(world.barrier.position(), Position::Stopped);
+    world.ask(Origin::Automatic);
+    assert_eq!(world.pulses.len(), 1);
+    assert_eq!(world.barrier.position(), Position::Unknown);
+}
+
+#[test]
+fn a_fault_of_an_input_clears_by_itself_only_where_nobody_could_clear_it() {
+    for (lines, faulty, by_itself) in [
+        (
+            &[Line::GuardButton, Line::SafetyLoop][..],
+            Line::SafetyLoop,
+            false,
+        ),
+        (
+            &[Line::GuardButton, Line::SafetyLoop][..],
+            Line::GuardButton,
+            true,
+        ),
+        (&[Line::SafetyLoop][..], Line::SafetyLoop, true),
+    ] {
+        let mut world = World::ready(lines);
+        for fault in [LineFault::Chatter, LineFault::Stuck] {
+            world.health(faulty.clone(), fault, true);
+            world.health(faulty.clone(), fault, true);
+        }
+        assert_eq!(world.barrier.faults().len(), 2, "each is latched once");
+        world.health(faulty.clone(), LineFault::Stuck, false);
+        let left = world.barrier.faults().len();
+        assert_eq!(left, if by_itself { 1 } else { 2 }, "{faulty} of {lines:?}");
+        let cleared = world.said(|event| matches!(event, BarrierEvent::FaultCleared { .. }));
+        assert_eq!(cleared, usize::from(by_itself));
+    }
+}
+
+#[test]
+fn a_car_that_the_guard_keeps_waiting_too_long_is_refused() {
+    let mut world = World::ready(&[]);
+    world.ask(Origin::Automatic);
+    let car = world.ask(Origin::Automatic);
+    // Four turns of pulse, margin and gap, and the freshness.
+    let patience = 4 * (500 + 600 + 2000) + 500;
+    while world.now < patience {
+        assert_eq!(world.reason_of(&car), None, "at {} ms", world.now);
+        if world.now.is_multiple_of(800) {
+            world.ask(Origin::Guard);
+        }
+        world.wait(10);
+    }
+    assert_eq!(world.reason_of(&car), Some(Refusal::Stale));
+    assert!(!world.started.contains(&car));
+}
+
+#[test]
+fn after_the_shutdown_every_request_is_refused() {
+    let mut world = World::ready(&[]);
+    world.step(Input::Shutdown);
+    let late = world.ask(Origin::Guard);
+    assert_eq!(world.reason_of(&late), Some(Refusal::ShuttingDown));
+}
+
+/// A key, its least and its most in milliseconds, and its place.
+type Bounds = (
+    &'static str,
+    u64,
+    u64,
+    fn(&mut PulseProfile) -> &mut Duration,
+);
+
+#[test]
+fn times_out_of_their_bounds_are_refused_by_their_key() {
+    let profile = PulseProfile::default();
+    let ms = Duration::from_millis;
+    assert!(profile.check().is_ok());
+    let set: [Bounds; 6] = [
+        ("pulse", 200, 1000, |p| &mut p.pulse),
+        ("repeat_gap", 300, 60_000, |p| &mut p.repeat_gap),
+        ("fire_repeat", 1000, 60_000, |p| &mut p.fire_repeat),
+        ("freshness", 100, 2000, |p| &mut p.freshness),
+        ("dead_time", 100, 5000, |p| &mut p.dead_time),
+        ("release_margin", 200, 5000, |p| &mut p.release_margin),
+    ];
+    for (key, least, most, field) in set {
+        for (value, allowed) in [
+            (least - 1, false),
+            (least, true),
+            (most, true),
+            (most + 1, false),
+        ] {
+            let mut profile = profile;
+            *field(&mut profile) = ms(value);
+            let checked = profile.check();
+            assert_eq!(checked.is_ok(), allowed, "{key} = {value} ms");
+            assert!(checked.is_ok() || checked.is_err_and(|why| why.key == key));
+        }
+    }
+}
+
+#[test]
+fn every_refusal_says_why_in_its_own_words() {
+    let all = [
+        Refusal::Duplicate,
+        Refusal::QueueFull,
+        Refusal::StopActive,
+        Refusal::FaultLatched,
+        Refusal::RelayGuardLost,
+        Refusal::Stale,
+        Refusal::FireHoldsOpen,
+        Refusal::ShuttingDown,
+        Refusal::NotForHolding,
+    ];
+    let words: HashSet<String> = all.iter().map(ToString::to_string).collect();
+    assert_eq!(words.len(), all.len());
+    assert!(words.iter().all(|words| words.len() > 10));
+}
+
+#[test]
+fn every_fault_names_its_cure_and_those_of_the_relays_stop_openings() {
+    let input = |line, fault| Fault::Input { line, fault };
+    for (fault, blocks, cure) in [
+        (Fault::RelayNotReleased, true, "welded"),
+        (Fault::LimitsContradict, false, "opened and closed limits"),
+        (Fault::MotorOverrun { closing: true }, true, "from closing"),
+        (Fault::MotorOverrun { closing: false }, true, "from opening"),
+        (Fault::MovedUnbidden, true, "balance spring"),
+        (
+            Fault::SelfTestFailed {
+                line: Line::LightBeam,
+            },
+            false,
+            "wiring of light_beam",
+        ),
+        (
+            input(Line::GuardButton, LineFault::Chatter),
+            false,
+            "clears by itself",
+        ),
+        (
+            input(Line::Fire, LineFault::Stuck),
+            false,
+            "keeps fire active",
+        ),
+        (
+            input(Line::Fire, LineFault::Chatter),
+            false,
+            "loose contact",
+        ),
+        (
+            input(Line::Fire, LineFault::Missing),
+            false,
+            "board which reads fire",
+        ),
+    ] {
+        assert_eq!(fault.blocks(), blocks, "{fault:?}");
+        assert!(fault.cure().contains(cure), "{}", fault.cure());
+    }
+}
+
+#[test]
+fn a_hold_pulses_at_once_and_again_until_it_is_ended() {
+    let mut world = World::ready(&[]);
+    let hold = world.hold(Origin::Command);
+    assert_eq!(world.pulses, [(0, hold.clone())]);
+    world.wait(12_000);
+    let times: Vec<u64> = world.pulses.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [0, 5000, 10_000]);
+    world.step(Input::EndHold);
+    assert!(
+        world
+            .events
+            .contains(&BarrierEvent::HoldEnded { capped: false })
+    );
+    world.wait(60_000);
+    assert_eq!(world.pulses.len(), 3);
+    world.step(Input::EndHold);
+    // The same cause has had its hold.
+    let asked = Monotonic::from_millis(world.now);
+    world.step(Input::Hold {
+        cause: hold.clone(),
+        origin: Origin::Command,
+        asked,
+    });
+    assert_eq!(world.hold_refused(&hold), Some(Refusal::Duplicate));
+    assert_eq!(world.pulses.len(), 3);
+}
+
+#[test]
+fn a_hold_ends_at_its_cap_and_a_second_one_begins_the_time_anew() {
+    let mut world = World::ready(&[]);
+    world.hold(Origin::Schedule);
+    world.wait(ms(HOLD_CAP_MIN) - 1000);
+    world.hold(Origin::Guard);
+    world.wait(ms(HOLD_CAP_MIN) - 10);
+    assert!(world.held.is_some());
+    world.wait(10);
+    assert!(
+        world
+            .events
+            .contains(&BarrierEvent::HoldEnded { capped: true })
+    );
+    let pulses = world.pulses.len();
+    world.wait(20_000);
+    assert_eq!(world.pulses.len(), pulses);
+}
+
+#[test]
+fn nobody_holds_a_boom_that_is_not_set_up_for_it_and_no_car_holds_one() {
+    let mut world = World::ready(&[Line::Fire, Line::Stop]);
+    let car = world.hold(Origin::Automatic);
+    assert_eq!(world.hold_refused(&car), Some(Refusal::NotForHolding));
+    world.line(&Line::Stop, true);
+    let stopped = world.hold(Origin::Command);
+    assert_eq!(world.hold_refused(&stopped), Some(Refusal::StopActive));
+    world.line(&Line::Stop, false);
+    world.now = 10_000;
+    let late = CauseId::new("hold-late").unwrap();
+    world.step(Input::Hold {
+        cause: late.clone(),
+        origin: Origin::Command,
+        asked: Monotonic::from_millis(9000),
+    });
+    assert_eq!(world.hold_refused(&late), Some(Refusal::Stale));
+    world.kill();
+    let nobody = world.hold(Origin::Command);
+    assert_eq!(world.hold_refused(&nobody), Some(Refusal::RelayGuardLost));
+    world.barrier = Barrier::new(PulseProfile::DEFAULT, [], Monotonic::from_millis(world.now));
+    world.revive();
+    let unfit = world.hold(Origin::Guard);
+    assert_eq!(world.hold_refused(&unfit), Some(Refusal::CannotHold));
+    world.wait(10_000);
+    assert!(world.pulses.is_empty());
+}
+
+#[test]
+fn what_ends_a_hold_does_not_let_it_come_back() {
+    for what in ["stop", "guard", "fault", "shutdown"] {
+        let mut world = World::ready(&[Line::Stop]);
+        if what == "fault" {
+            world.mode = Relay::Welded;
+        }
+        world.hold(Origin::Guard);
+        world.wait(if what == "fault" { 2000 } else { 700 });
+        match what {
+            "stop" => world.line(&Line::Stop, true),
+            "guard" => world.kill(),
+            "shutdown" => world.step(Input::Shutdown),
+            _ => {}
+        }
+        assert_eq!(world.held, None, "{what}");
+        world.mode = Relay::Good;
+        world.line(&Line::Stop, false);
+        world.kill();
+        world.revive();
+        world.line(&Line::Stop, false);
+        world.wait(20_000);
+        assert_eq!(world.pulses.len(), 1, "{what}");
+    }
+}
+
+#[test]
+fn a_fire_goes_before_a_hold_and_a_car_waits_only_the_dead_time_under_one() {
+    let mut world = World::ready(&[Line::Fire]);
+    world.hold(Origin::Command);
+    let car = world.ask(Origin::Automatic);
+    world.wait(810);
+    assert_eq!(world.pulses.last(), Some(&(800, car)));
+    world.line(&Line::Fire, true);
+    world.wait(10_000);
+    assert!(
+        world.pulses[2..]
+            .iter()
+            .all(|(_, cause)| cause.as_str().starts_with("fire"))
+    );
+    world.line(&Line::Fire, false);
+    world.wait(6000);
+    assert!(world.pulses.last().unwrap().1.as_str().starts_with("hold"));
+}
+
 #[derive(Debug, Clone)]
 enum Happening {
     Wait(u64),
     Ask(Origin),
     AskAgain,
+    Hold(Origin),
+    EndHold,
     Line(Line, bool),
     Mode(Relay),
     Kill,
@@ -645,6 +1289,11 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Origin::Automatic),
         Just(Origin::Guard),
         Just(Origin::Command)
+    ];
+    let holder = prop_oneof![
+        Just(Origin::Automatic),
+        Just(Origin::Guard),
+        Just(Origin::Schedule)
     ];
     let line = prop_oneof![
         Just(Line::Stop),
@@ -664,6 +1313,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (2000u64..7000).prop_map(Happening::Wait),
         6 => origin.prop_map(Happening::Ask),
         1 => Just(Happening::AskAgain),
+        2 => holder.prop_map(Happening::Hold),
+        1 => Just(Happening::EndHold),
+        1 => (55_000u64..65_000).prop_map(Happening::Wait),
         4 => (line, any::<bool>()).prop_map(|(line, active)| Happening::Line(line, active)),
         1 => mode.prop_map(Happening::Mode),
         1 => Just(Happening::Kill),
@@ -687,6 +1339,8 @@ proptest! {
                 Happening::Wait(millis) => world.wait(millis),
                 Happening::Ask(origin) => { world.ask(origin); }
                 Happening::AskAgain => world.ask_again(),
+                Happening::Hold(origin) => { world.hold(origin); }
+                Happening::EndHold => world.step(Input::EndHold),
                 Happening::Line(line, active) => world.line(&line, active),
                 Happening::Mode(mode) => world.mode = mode,
                 Happening::Kill => world.kill(),
@@ -695,6 +1349,7 @@ proptest! {
         }
         world.mode = Relay::Good;
         world.revive();
+        world.step(Input::EndHold);
         for line in &lines {
             world.line(line, false);
         }

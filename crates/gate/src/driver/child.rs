@@ -41,6 +41,8 @@ pub(super) struct GuardChild {
     /// Since when a beat stands unanswered.
     unanswered: Option<Monotonic>,
     looked: Monotonic,
+    /// A pulse was ordered and no release has been told since.
+    pulsing: bool,
 }
 
 impl GuardChild {
@@ -69,6 +71,7 @@ impl GuardChild {
             next_beat: now,
             unanswered: None,
             looked: now,
+            pulsing: false,
         };
         if let Some(stdout) = stdout {
             thread::Builder::new()
@@ -84,6 +87,7 @@ impl GuardChild {
 
     pub(super) fn send(&mut self, command: &Command) -> io::Result<()> {
         let line = line_of(command).map_err(io::Error::other)?;
+        self.pulsing |= matches!(command, Command::Pulse { .. });
         match &mut self.stdin {
             Some(stdin) => stdin.write_all(&line),
             None => Err(io::ErrorKind::BrokenPipe.into()),
@@ -102,6 +106,16 @@ impl GuardChild {
     /// How long the port has been open.
     pub(super) fn ready_for(&self, now: Monotonic) -> Duration {
         self.ready.map_or(Duration::ZERO, |at| now.since(at))
+    }
+
+    /// Its relay was told to be released.
+    pub(super) fn released(&mut self) {
+        self.pulsing = false;
+    }
+
+    /// Whether its relay may be energised.
+    pub(super) fn is_pulsing(&self) -> bool {
+        self.pulsing
     }
 
     pub(super) fn answered_beat(&mut self) {

@@ -4,10 +4,14 @@
 //! reports from the relay guard and the passing of time (at the latest every 50 ms), steps
 //! the pure barrier and carries out its actions. From the same loop it sends the guard a beat
 //! every 100 ms, so a loop that stalls loses the relay. A guard that dies, hangs or loses its
-//! port is replaced: at once the first time, then after 100 ms to 2 s. A panic drops the
-//! pipe, on which the guard releases, and the thread begins anew with nothing remembered.
+//! port is replaced: at once the first time and wherever its relay may be energised, else after
+//! 100 ms to 2 s. A panic drops the pipe, on which the guard releases, and the thread begins
+//! anew with nothing remembered.
+//!
+//! [`Commissioning`] is the same thread for whoever tries the wiring: no input opens the boom.
 
 mod child;
+mod commissioning;
 mod turn;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,12 +22,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use child::GuardProgram;
+pub use commissioning::{Commissioning, Observation};
 
 use crate::barrier::{BarrierEvent, Origin, PulseProfile};
 use crate::cause::CauseId;
 use crate::protocol::Report;
 use crate::time::Monotonic;
 use crate::wiring::{Wiring, WiringError};
+use commissioning::Audience;
 use turn::Turn;
 
 #[cfg(doc)]
@@ -77,6 +83,13 @@ enum Message {
         origin: Origin,
         asked: Monotonic,
     },
+    Release,
+    Hold {
+        cause: CauseId,
+        origin: Origin,
+        asked: Monotonic,
+    },
+    EndHold,
     Shutdown,
     Report {
         generation: u64,
@@ -101,6 +114,10 @@ impl BarrierThread {
         config: BarrierConfig,
         events: Sender<BarrierEvent>,
     ) -> Result<BarrierHandle, DriverError> {
+        Self::start_for(config, Audience::Service(events))
+    }
+
+    fn start_for(config: BarrierConfig, audience: Audience) -> Result<BarrierHandle, DriverError> {
         let name = config.name.clone();
         if let Err(why) = config.profile.check() {
             let why = Box::new(why);
@@ -112,7 +129,7 @@ impl BarrierThread {
             .name(format!("barrier-{name}"))
             .spawn({
                 let (inbox, turned) = (inbox.clone(), Arc::clone(&turned));
-                move || supervise(&config, &inbox, &messages, &events, &turned)
+                move || supervise(&config, &inbox, &messages, &audience, &turned)
             })
             .map_err(|why| DriverError::Thread {
                 name: name.clone(),
@@ -133,13 +150,13 @@ fn supervise(
     config: &BarrierConfig,
     inbox: &Sender<Message>,
     messages: &Receiver<Message>,
-    events: &Sender<BarrierEvent>,
+    audience: &Audience,
     turned: &AtomicU64,
 ) {
     let mut first_generation = 0;
     loop {
         let ended = catch_unwind(AssertUnwindSafe(|| {
-            let mut turn = Turn::new(config, inbox.clone(), events.clone(), &mut first_generation);
+            let mut turn = Turn::new(config, inbox.clone(), audience, &mut first_generation);
             turn.run(messages, turned);
         }));
         let Err(panic) = ended else { return };
@@ -153,7 +170,7 @@ fn supervise(
             reason,
             "the barrier's thread panicked"
         );
-        let _ = events.send(BarrierEvent::ThreadRestarted { reason });
+        audience.tell(BarrierEvent::ThreadRestarted { reason });
         thread::sleep(Duration::from_millis(100));
     }
 }
@@ -172,15 +189,40 @@ impl Opener {
     /// [`DriverError::Ended`] after the thread has been shut down.
     pub fn open(&self, cause: CauseId, origin: Origin) -> Result<(), DriverError> {
         let asked = Monotonic::read();
-        self.inbox
-            .send(Message::Open {
-                cause,
-                origin,
-                asked,
-            })
-            .map_err(|_| DriverError::Ended {
-                name: self.name.to_string(),
-            })
+        self.send(Message::Open {
+            cause,
+            origin,
+            asked,
+        })
+    }
+
+    /// Asks that the boom be held open from now on, up to the profile's cap. What becomes of it
+    /// is told by [`BarrierEvent::HoldStarted`] or [`BarrierEvent::OpeningRefused`] with this
+    /// cause, and by [`BarrierEvent::HoldEnded`].
+    ///
+    /// # Errors
+    /// [`DriverError::Ended`] after the thread has been shut down.
+    pub fn hold(&self, cause: CauseId, origin: Origin) -> Result<(), DriverError> {
+        let asked = Monotonic::read();
+        self.send(Message::Hold {
+            cause,
+            origin,
+            asked,
+        })
+    }
+
+    /// Ends the hold, if there is one.
+    ///
+    /// # Errors
+    /// [`DriverError::Ended`] after the thread has been shut down.
+    pub fn end_hold(&self) -> Result<(), DriverError> {
+        self.send(Message::EndHold)
+    }
+
+    fn send(&self, message: Message) -> Result<(), DriverError> {
+        self.inbox.send(message).map_err(|_| DriverError::Ended {
+            name: self.name.to_string(),
+        })
     }
 }
 

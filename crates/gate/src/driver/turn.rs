@@ -5,8 +5,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use super::child::GuardChild;
+use super::commissioning::{Audience, Observation};
 use super::{BarrierConfig, Message};
-use crate::barrier::{Action, Barrier, BarrierEvent, Input, RelayReport, TICK};
+use crate::barrier::{Action, Barrier, Input, RelayReport, TICK};
 use crate::line::{Debouncer, Line, LineNotice};
 use crate::protocol::{Command, PROTOCOL_VERSION, PulseRefusal, Relay, Report};
 use crate::time::Monotonic;
@@ -25,7 +26,7 @@ const FAREWELL: Duration = Duration::from_millis(400);
 pub(super) struct Turn<'a> {
     config: &'a BarrierConfig,
     inbox: Sender<Message>,
-    events: Sender<BarrierEvent>,
+    audience: &'a Audience,
     barrier: Barrier,
     lines: Vec<(Line, Debouncer)>,
     guard: Option<GuardChild>,
@@ -45,7 +46,7 @@ impl<'a> Turn<'a> {
     pub(super) fn new(
         config: &'a BarrierConfig,
         inbox: Sender<Message>,
-        events: Sender<BarrierEvent>,
+        audience: &'a Audience,
         generation: &'a mut u64,
     ) -> Self {
         let now = Monotonic::read();
@@ -53,7 +54,10 @@ impl<'a> Turn<'a> {
         Self {
             barrier: Barrier::new(
                 config.profile,
-                inputs.iter().map(|input| input.line.clone()),
+                inputs
+                    .iter()
+                    .map(|input| input.line.clone())
+                    .filter(|line| audience.hands_on(line)),
                 now,
             ),
             lines: inputs
@@ -62,7 +66,7 @@ impl<'a> Turn<'a> {
                 .collect(),
             config,
             inbox,
-            events,
+            audience,
             guard: None,
             dying: None,
             generation,
@@ -135,12 +139,26 @@ impl<'a> Turn<'a> {
                     asked,
                 },
             ),
+            Message::Hold {
+                cause,
+                origin,
+                asked,
+            } => self.step(
+                now,
+                Input::Hold {
+                    cause,
+                    origin,
+                    asked,
+                },
+            ),
+            Message::EndHold => self.step(now, Input::EndHold),
             Message::Report { generation, report } if generation == *self.generation => {
                 self.reported(now, report);
             }
             Message::Gone { generation } if generation == *self.generation => {
                 self.lose_guard(now, "it ended".to_owned());
             }
+            Message::Release => self.order(&Command::Release),
             // From a guard that was given up, or handled by the loop itself.
             Message::Report { .. } | Message::Gone { .. } | Message::Shutdown => {}
         }
@@ -171,6 +189,9 @@ impl<'a> Turn<'a> {
             Report::Energised { cause, at_ns } => RelayReport::Energised { cause, at: at_ns },
             Report::Released { cause, at_ns, why } => {
                 tracing::debug!(barrier = self.config.name, ?cause, ?why, "relay released");
+                guard.released();
+                self.audience
+                    .observe(|| Observation::Released { at: at_ns });
                 RelayReport::Released { cause, at: at_ns }
             }
             Report::Failed { cause, text } => RelayReport::Failed {
@@ -208,6 +229,10 @@ impl<'a> Turn<'a> {
     }
 
     fn contacts(&mut self, now: Monotonic, at: Monotonic, closed: &[bool]) {
+        self.audience.observe(|| Observation::Contacts {
+            at,
+            closed: closed.to_vec(),
+        });
         for line in 0..self.lines.len() {
             self.sample(now, at, line, closed.get(line).copied());
         }
@@ -221,6 +246,14 @@ impl<'a> Turn<'a> {
         let line = line.clone();
         for notice in debouncer.step(at, closed) {
             let line = line.clone();
+            self.audience.observe(|| Observation::Line {
+                line: line.clone(),
+                notice,
+                at,
+            });
+            if !self.audience.hands_on(&line) {
+                continue;
+            }
             let input = match notice {
                 LineNotice::Level(active) => Input::LineChanged { line, active, at },
                 LineNotice::Faulty(fault) => Input::LineHealth {
@@ -242,7 +275,7 @@ impl<'a> Turn<'a> {
         for action in self.barrier.step(now, input) {
             let command = match action {
                 Action::Report(event) => {
-                    let _ = self.events.send(event);
+                    self.audience.tell(event);
                     continue;
                 }
                 Action::ReleaseAll => Command::Release,
@@ -252,12 +285,16 @@ impl<'a> Turn<'a> {
                     ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
                 },
             };
-            if let Some(guard) = self.guard.as_mut().filter(|guard| guard.is_ready())
-                && let Err(why) = guard.send(&command)
-            {
-                // Its end is noticed by the reading thread too, and told there.
-                tracing::warn!(barrier = self.config.name, %why, "the relay guard's pipe broke");
-            }
+            self.order(&command);
+        }
+    }
+
+    fn order(&mut self, command: &Command) {
+        if let Some(guard) = self.guard.as_mut().filter(|guard| guard.is_ready())
+            && let Err(why) = guard.send(command)
+        {
+            // Its end is noticed by the reading thread too, and told there.
+            tracing::warn!(barrier = self.config.name, %why, "the relay guard's pipe broke");
         }
     }
 
@@ -265,7 +302,8 @@ impl<'a> Turn<'a> {
         let Some(mut guard) = self.guard.take() else {
             return;
         };
-        if guard.ready_for(now) >= PROVEN {
+        // What it left energised, its successor releases: that cannot wait.
+        if guard.ready_for(now) >= PROVEN || guard.is_pulsing() {
             self.pause = Duration::ZERO;
         }
         guard.kill();
@@ -333,10 +371,12 @@ impl<'a> Turn<'a> {
                         generation: said,
                         report: Report::Released { cause, at_ns, .. },
                     } if said == generation => {
+                        self.audience
+                            .observe(|| Observation::Released { at: at_ns });
                         let report = RelayReport::Released { cause, at: at_ns };
                         self.step(Monotonic::read(), Input::Relay(report));
                     }
-                    message @ Message::Open { .. } => self.take(message),
+                    message @ (Message::Open { .. } | Message::Hold { .. }) => self.take(message),
                     _ => {}
                 }
             }

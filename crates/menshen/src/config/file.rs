@@ -58,6 +58,8 @@ pub(super) struct BarrierFile {
     pub(super) dead_time: Option<Duration>,
     #[serde(with = "humantime_serde")]
     pub(super) release_margin: Option<Duration>,
+    #[serde(with = "humantime_serde")]
+    pub(super) hold_cap: Option<Duration>,
     pub(super) safety_loop: Option<LineConfig>,
     pub(super) light_beam: Option<LineConfig>,
     pub(super) guard_button: Option<LineConfig>,

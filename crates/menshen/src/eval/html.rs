@@ -45,7 +45,7 @@ for (const table of document.querySelectorAll('table.sortable')) {
 }";
 
 /// A text that is shown as it is, whatever stands in it.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

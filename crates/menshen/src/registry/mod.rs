@@ -2,12 +2,17 @@
 //!
 //! A list is read and checked here, in the caller's process and with the caller's rights
 //! ([`import`]); what goes to a running gate through its socket, or else into the store
-//! ([`place`]), is rows and records. [`vehicles`] and [`books`] are the verbs, [`table`] how they
+//! ([`place`]), is rows and records. [`publish`] sends a register from the committee's server, [`sync`] is
+//! what a person sees and decides of that on the gate, [`proposals`] what the journal says of it. [`vehicles`] and [`books`] are the verbs, [`table`] how they
 //! show things.
 
 mod books;
 mod import;
 mod place;
+mod proposals;
+#[cfg(feature = "collect")]
+mod publish;
+mod sync;
 pub(crate) mod table;
 mod vehicles;
 
@@ -19,7 +24,7 @@ use domain::PlateNumber;
 use crate::outcome::{DONE, FOUND_WRONG, fail};
 pub(crate) use books::date;
 pub(crate) use import::read_list;
-pub(crate) use place::{Act, Change, Desk, Outcome, Place};
+pub(crate) use place::{Act, Change, Desk, Incoming, Outcome, Place};
 
 /// `menshen registry …`.
 #[derive(Debug, Subcommand)]
@@ -128,6 +133,19 @@ pub(crate) enum Verb {
     },
     /// Read the whole register anew and compare: rows, records, indexes, who is inside / 核对登记库
     Verify(Place),
+    /// What the road says: rows never seen, numbers one character away from a row / 按过车记录提出的建议
+    Proposals(Box<proposals::ProposalsArgs>),
+    /// Version and digests: equal on two gates that hold the same register / 版本与校验值
+    Digest(sync::DigestArgs),
+    /// Records that are otherwise here than on the server, and which of them stays / 与服务器不一致的记录
+    #[command(subcommand)]
+    Conflicts(sync::ConflictsVerb),
+    /// A server's register that is on its way here / 正在接收的登记表
+    #[command(subcommand)]
+    Transfer(sync::TransferVerb),
+    /// Send a register to gates, from the committee's server / 发送登记表到门禁
+    #[cfg(feature = "collect")]
+    Publish(Box<publish::PublishArgs>),
 }
 
 /// Runs `menshen registry …`.
@@ -158,6 +176,12 @@ pub(crate) fn run(verb: Verb) -> u8 {
         Verb::Inside(listing) => listing.inside(),
         Verb::Left { plate, act } => left(&plate, &act),
         Verb::Verify(place) => verify(&place),
+        Verb::Proposals(args) => args.run(),
+        Verb::Digest(args) => args.run(),
+        Verb::Conflicts(verb) => verb.run(),
+        Verb::Transfer(verb) => verb.run(),
+        #[cfg(feature = "collect")]
+        Verb::Publish(args) => publish::run(&args),
     };
     match done {
         Ok(()) => DONE,

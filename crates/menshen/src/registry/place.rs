@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use access::ledger::Standing;
 use access::registry::Vehicle;
 use access::registry::book::{Edit, Record, RecordKey};
+use access::registry::sync::Departure;
 use clap::Args;
 use domain::PlateNumber;
+use domain::sync::Manifest;
 use domain::verdict::Inside;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -67,6 +70,26 @@ pub(crate) enum Change {
         /// How many at most; there is a limit to what is given at once.
         limit: u32,
     },
+    /// Version and digests.
+    Digest,
+    /// Records that are otherwise here than on the server.
+    Conflicts,
+    /// A person decided about some of them.
+    Settle {
+        /// Which.
+        keys: Vec<RecordKey>,
+        /// Whether what is here stays; else the server's value comes into force.
+        keep: bool,
+        /// Why, for the journal; may be empty.
+        #[serde(default)]
+        why: String,
+    },
+    /// The server's register that is on its way.
+    Incoming,
+    /// Take it over, however many vehicles it takes out.
+    Accept,
+    /// Give it up.
+    Discard,
     /// Something about numbered passes.
     Pass {
         /// What.
@@ -95,6 +118,15 @@ pub(crate) struct Outcome {
     /// What is wrong, if that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) wrong: Vec<String>,
+    /// Version and digests, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) standing: Option<Standing>,
+    /// Records that are otherwise here than on the server, if they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) departures: Vec<Departure>,
+    /// The register that is on its way, if it was asked for and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) incoming: Option<Incoming>,
     /// What was asked about passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pass: Option<Box<Told>>,
@@ -104,6 +136,17 @@ pub(crate) struct Outcome {
     /// The number of the journal's last entry, if entries were asked for.
     #[serde(default)]
     pub(crate) last: u64,
+}
+
+/// A server's register that is on its way.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Incoming {
+    /// What is coming.
+    pub(crate) manifest: Manifest,
+    /// Whose key signed it.
+    pub(crate) by: String,
+    /// Pages that have not come.
+    pub(crate) missing: u32,
 }
 
 /// Where the register is and who asks.
@@ -143,7 +186,7 @@ impl Desk {
             Self::Gate(path) => {
                 let by = by.to_owned();
                 match socket::ask(path, &Request::Registry { change, by }) {
-                    Ok(Some(Reply::Registry(outcome))) => Ok(outcome),
+                    Ok(Some(Reply::Registry(outcome))) => Ok(*outcome),
                     Ok(Some(Reply::Refused { message })) => Err(fail(FOUND_WRONG, message)),
                     Ok(Some(_)) => Err(fail(
                         FOUND_WRONG,

@@ -56,15 +56,23 @@ pub(crate) struct BarrierLink {
     opener: Opener,
     causes: Causes,
     answers: AtomicU32,
+    /// How long the boom may be held open; none if it cannot be held.
+    hold_cap: Option<Duration>,
 }
 
 impl BarrierLink {
-    pub(crate) fn new(lane: Name, opener: Opener, causes: &Causes) -> Self {
+    pub(crate) fn new(
+        lane: Name,
+        opener: Opener,
+        causes: &Causes,
+        hold_cap: Option<Duration>,
+    ) -> Self {
         Self {
             lane,
             opener,
             causes: Arc::clone(causes),
             answers: AtomicU32::new(0),
+            hold_cap,
         }
     }
 
@@ -110,6 +118,24 @@ impl BarrierLink {
             .open(cause, gate::barrier::Origin::Command)
             .map_err(|e| e.to_string())
     }
+
+    /// How long the boom may be held open; none if it cannot be held.
+    pub(crate) fn hold_cap(&self) -> Option<Duration> {
+        self.hold_cap
+    }
+
+    /// Asks on a signed command that the boom be held open. `cause` is never the same twice.
+    pub(crate) fn hold(&self, cause: &str) -> Result<(), String> {
+        let cause = CauseId::new(cause).map_err(|e| e.to_string())?;
+        self.opener
+            .hold(cause, gate::barrier::Origin::Command)
+            .map_err(|e| e.to_string())
+    }
+
+    /// Ends the hold, if there is one.
+    pub(crate) fn end_hold(&self) -> Result<(), String> {
+        self.opener.end_hold().map_err(|e| e.to_string())
+    }
 }
 
 /// Openings of one barrier that have not ended.
@@ -143,36 +169,7 @@ impl Newsroom {
                     self.tell_all(&Message::OpenedByButton);
                 }
             }
-            BarrierEvent::Energised { cause, at } => {
-                let at = Monotonic::from_nanos(at.nanos());
-                if let Some((lane, opening)) = self.opening_of(&cause) {
-                    if let Some(times) = opening.times {
-                        let took = at.since(times.read_at);
-                        info!(
-                            took_us = took.as_micros() as u64,
-                            waited_us = times.waited.as_micros() as u64,
-                            detect_us = times.seeing.detect.as_micros() as u64,
-                            read_us = times.seeing.read.as_micros() as u64,
-                            "from frame to relay"
-                        );
-                        self.latencies
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .record(Stage::Relay, took);
-                    }
-                    self.tell(&lane, Message::Opened(opening.passage));
-                    if let Some(plate) = opening.plate {
-                        for (other, sender) in self.lanes.iter().filter(|(name, _)| *name != lane) {
-                            let message = Message::PassedOtherLane(plate.clone());
-                            if sender.send(message).is_err() {
-                                warn!(lane = %other, "the lane has ended");
-                            }
-                        }
-                    }
-                }
-                let cause = cause.as_str().to_owned();
-                self.records.record(Event::Opened { barrier, cause });
-            }
+            BarrierEvent::Energised { cause, at } => self.energised(&cause, at),
             BarrierEvent::Released { cause, .. } => {
                 self.take_opening(&cause);
             }
@@ -226,10 +223,17 @@ impl Newsroom {
                 info!(barrier = %self.barrier, "the relay's port is held, everything is inactive");
                 self.state("ready");
             }
+            BarrierEvent::HoldStarted { cause, .. } => {
+                let cause = cause.as_str().to_owned();
+                info!(barrier = %self.barrier, cause, "the boom is held open");
+                self.records.record(Event::HoldStarted { barrier, cause });
+            }
+            BarrierEvent::HoldEnded { capped } => {
+                info!(barrier = %self.barrier, capped, "the boom is held open no longer");
+                self.records.record(Event::HoldEnded { barrier, capped });
+            }
             // News of the managed profile, which no thread drives yet.
-            BarrierEvent::HoldStarted { .. }
-            | BarrierEvent::HoldEnded { .. }
-            | BarrierEvent::Tailgated { .. } => {
+            BarrierEvent::Tailgated { .. } => {
                 info!(barrier = %self.barrier, event = ?event, "news of the barrier");
             }
             BarrierEvent::ThreadRestarted { reason } => {
@@ -237,6 +241,41 @@ impl Newsroom {
                 self.alarm("barrier-restarted", message);
             }
         }
+    }
+
+    /// The relay is on: the lanes are told, and it is written down.
+    fn energised(&self, cause: &CauseId, at: gate::Monotonic) {
+        let at = Monotonic::from_nanos(at.nanos());
+        if let Some((lane, opening)) = self.opening_of(cause) {
+            if let Some(times) = opening.times {
+                let took = at.since(times.read_at);
+                info!(
+                    took_us = took.as_micros() as u64,
+                    waited_us = times.waited.as_micros() as u64,
+                    detect_us = times.seeing.detect.as_micros() as u64,
+                    read_us = times.seeing.read.as_micros() as u64,
+                    "from frame to relay"
+                );
+                self.latencies
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .record(Stage::Relay, took);
+            }
+            self.tell(&lane, Message::Opened(opening.passage));
+            if let Some(plate) = opening.plate {
+                for (other, sender) in self.lanes.iter().filter(|(name, _)| *name != lane) {
+                    let message = Message::PassedOtherLane(plate.clone());
+                    if sender.send(message).is_err() {
+                        warn!(lane = %other, "the lane has ended");
+                    }
+                }
+            }
+        }
+        let cause = cause.as_str().to_owned();
+        self.records.record(Event::Opened {
+            barrier: self.barrier.clone(),
+            cause,
+        });
     }
 
     fn opening_of(&self, cause: &CauseId) -> Option<(Name, Opening)> {

@@ -243,7 +243,9 @@ impl Assembly {
                 records: self.records.clone(),
                 bridge: bridge.clone(),
                 keys: self.keys_file(),
+                shrink: self.house.mqtt.as_ref().map_or(0, |m| m.registry_shrink),
             });
+            self.books.report(bridge);
         }
     }
 
@@ -404,7 +406,12 @@ impl Common {
         let mut posts = Vec::new();
         for lane in house.lanes.iter().filter(|lane| lane.barrier == at_barrier) {
             let name = lane.settings.lane.clone();
-            let link = BarrierLink::new(name.clone(), handle.opener(), &causes);
+            let link = BarrierLink::new(
+                name.clone(),
+                handle.opener(),
+                &causes,
+                barrier.profile.hold_cap,
+            );
             let running = self.start_lane(lane, link, house.margins)?;
             posts.push((name, running.messages.clone()));
             lanes.push(running);
@@ -610,7 +617,7 @@ impl Desk {
             Request::Status => Reply::Status(self.status()),
             Request::Registry { change, by } => {
                 match self.books.change(change, &by, self.bridge.as_ref()) {
-                    Ok(outcome) => Reply::Registry(outcome),
+                    Ok(outcome) => Reply::Registry(Box::new(outcome)),
                     Err(message) => Reply::Refused { message },
                 }
             }

@@ -2,8 +2,8 @@
 //!
 //! The bridge has judged a command before it comes here: its signature, its lane, its single
 //! use. Opening and refusing are the guard's answers where a vehicle waits for one; an opening
-//! without a vehicle that waits is asked of the barrier, which ranks it behind STOP, fire and
-//! guard. What cannot be done yet is declined in words, never passed over.
+//! without a vehicle that waits, and a hold, is asked of the barrier, which ranks it behind STOP,
+//! fire and guard. What cannot be done yet is declined in words, never passed over.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -11,12 +11,13 @@ use std::time::SystemTime;
 
 use access::registry::Vehicle;
 use bridge::keys::{KeysError, read_ring};
-use bridge::{BridgeHandle, Declined, Orders};
-use domain::command::{Command, KeyRing, Row, RowChange};
+use bridge::{BridgeHandle, Declined, Orders, PageTaken, SyncStep};
+use domain::command::{Command, KeyRing, Refusal, Row, RowChange};
+use domain::sync::{Manifest, Page};
 use domain::{Event, Name};
 use tracing::warn;
 
-use super::guardroom::Guardroom;
+use super::guardroom::{Door, Guardroom};
 use super::records::{Books, Records};
 use crate::registry::Change;
 
@@ -27,6 +28,8 @@ pub(crate) struct House {
     pub(crate) records: Records,
     pub(crate) bridge: BridgeHandle,
     pub(crate) keys: Option<KeysFile>,
+    /// Vehicles in a hundred that a server's register may take out without a person's word.
+    pub(crate) shrink: u8,
 }
 
 /// Where commands arrive. The bridge is there before the lanes are; until they are, nothing is
@@ -49,10 +52,26 @@ impl Orders for OrderDesk {
     fn carry_out(&self, command: &Command, by: &Name, cause: &str) -> Result<String, Declined> {
         match self.house.get() {
             Some(house) => house.carry_out(command, by, cause),
-            None => Err(Declined::not_possible(
-                "the gate is still starting; try again / 正在启动",
-            )),
+            None => Err(starting()),
         }
+    }
+
+    fn begin_sync(&self, manifest: &Manifest, by: &Name) -> Result<SyncStep, Declined> {
+        let house = self.house.get().ok_or_else(starting)?;
+        let begun = house
+            .books
+            .begin_sync(manifest, by, house.shrink, &house.bridge)?;
+        house.ask_about_conflicts();
+        Ok(begun)
+    }
+
+    fn take_page(&self, page: &Page) -> Result<PageTaken, Refusal> {
+        let house = self.house.get().ok_or(Refusal::NotPossible)?;
+        let taken = house.books.take_page(page, house.shrink, &house.bridge)?;
+        if taken != PageTaken::Going {
+            house.ask_about_conflicts();
+        }
+        Ok(taken)
     }
 
     fn record(&self, event: Event) {
@@ -64,7 +83,26 @@ impl Orders for OrderDesk {
     }
 }
 
+fn starting() -> Declined {
+    Declined::not_possible("the gate is still starting; try again / 正在启动")
+}
+
 impl House {
+    /// Tells people if records wait for their word.
+    fn ask_about_conflicts(&self) {
+        let contested = self.books.newly_contested();
+        if contested > 0 {
+            let message = format!(
+                "{contested} records were changed here and by the server, otherwise; the value that lets fewer in is in force until somebody decides: menshen registry conflicts / {contested} 条记录与服务器冲突，请处理"
+            );
+            warn!("{message}");
+            self.records.record(Event::Alarm {
+                code: "registry-conflicts".to_owned(),
+                message,
+            });
+        }
+    }
+
     fn carry_out(&self, command: &Command, by: &Name, cause: &str) -> Result<String, Declined> {
         match command {
             Command::Open { lane } => self.open(lane, by, cause),
@@ -72,26 +110,60 @@ impl House {
                 .guardroom
                 .answer(Some(lane), *passage, false, signer(by))
                 .map_err(Declined::not_possible),
-            Command::Hold { .. } | Command::Release { .. } => Err(Declined::not_supported(
-                "this gate's barriers open by a pulse and cannot be held from afar yet; hold them at their own controller / 暂不支持常开",
-            )),
+            Command::Hold { lane } => self.hold(lane, cause),
+            Command::Release { lane } => self.release(lane),
             Command::Reload => self.reload(),
             Command::RegistryChange { change } => self.change(change, by),
-            Command::RegistrySync { .. } => Err(Declined::not_supported(
-                "the register is not taken over from a server yet; use registry-change, or `menshen registry import` on the gate / 暂不支持整表同步",
+            // The bridge brings it by `begin_sync`.
+            Command::RegistrySync { .. } => Err(Declined::not_possible(
+                "a register comes with its manifest first",
             )),
         }
     }
 
-    fn open(&self, lane: &Name, by: &Name, cause: &str) -> Result<String, Declined> {
-        let Some(door) = self.guardroom.door(lane) else {
-            return Err(Declined::not_possible(format!("there is no lane {lane}")));
-        };
+    fn door(&self, lane: &Name) -> Result<&Door, Declined> {
+        self.guardroom.door(lane).ok_or_else(|| {
+            Declined::not_possible(format!("there is no lane {lane} / 没有这条车道"))
+        })
+    }
+
+    /// The lane, if it opens its boom at all.
+    fn open_door(&self, lane: &Name) -> Result<&Door, Declined> {
+        let door = self.door(lane)?;
         if door.shadow {
             return Err(Declined::not_possible(format!(
                 "lane {lane} is in shadow mode and opens nothing / 影子模式不开闸"
             )));
         }
+        Ok(door)
+    }
+
+    fn hold(&self, lane: &Name, cause: &str) -> Result<String, Declined> {
+        let door = self.open_door(lane)?;
+        let Some(cap) = door.barrier.hold_cap() else {
+            return Err(Declined::not_supported(
+                "this barrier cannot be held open: it has no hold_cap in its configuration; hold it at its own controller / 此道闸未设 hold_cap，不能常开",
+            ));
+        };
+        door.barrier.hold(cause).map_err(Declined::not_possible)?;
+        Ok(format!(
+            "lane {lane}: the barrier was asked to hold its boom open for {} s at the most / 常开，最长 {0} 秒; what became of it is told by the event with this cause: {cause}",
+            cap.as_secs()
+        ))
+    }
+
+    fn release(&self, lane: &Name) -> Result<String, Declined> {
+        self.door(lane)?
+            .barrier
+            .end_hold()
+            .map_err(Declined::not_possible)?;
+        Ok(format!(
+            "lane {lane}: the barrier was asked to end the hold, if there is one / 已取消常开; the event hold-ended tells of it"
+        ))
+    }
+
+    fn open(&self, lane: &Name, by: &Name, cause: &str) -> Result<String, Declined> {
+        let door = self.open_door(lane)?;
         if door.pulse.asking().is_some() {
             return self
                 .guardroom

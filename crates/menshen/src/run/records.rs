@@ -6,21 +6,25 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use access::journal::Stamp;
-use access::ledger::{Changed, Ledger, LedgerError, Limits};
+use access::ledger::{Arrival, Changed, Ledger, LedgerError, Limits, TransferError};
 use access::occupancy::Shared;
 use access::pictures::Pictures;
 use access::policy::Clock;
 use access::registry::RegistryView;
 use access::registry::import::{Column, Imported};
-use bridge::{BridgeHandle, Outbox, OutboxError};
+use bridge::{BridgeHandle, Declined, Outbox, OutboxError, PageTaken, State, SyncStep};
+use domain::command::{DeviceName, Refusal};
+use domain::event::RegistryChange;
+use domain::sync::{Manifest, Page, Report};
 use domain::verdict::Inside;
-use domain::{Event, Outcome, PassageId, PassageRecord};
+use domain::{Event, Name, Outcome, PassageId, PassageRecord};
 use jiff::civil::Date;
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -28,7 +32,7 @@ use uuid::Uuid;
 use super::clock::{self, WallClock};
 use crate::config::House;
 use crate::pass::ask;
-use crate::registry::{Change, Outcome as Answer};
+use crate::registry::{Change, Incoming, Outcome as Answer};
 
 /// How often the ledger is kept in order.
 const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
@@ -117,6 +121,9 @@ pub(crate) struct Books {
     not_before: Option<Date>,
     /// The store's folder, with the key of the passes.
     folder: PathBuf,
+    device: DeviceName,
+    /// Conflicts of the last synchronisation that nobody was told of yet.
+    contested: Arc<AtomicU64>,
 }
 
 impl Books {
@@ -144,6 +151,11 @@ impl Books {
             clock,
             not_before,
             folder: folder.to_owned(),
+            device: DeviceName {
+                site: house.site.name.clone(),
+                device: house.site.device.clone(),
+            },
+            contested: Arc::new(AtomicU64::new(0)),
         })
     }
 
@@ -224,16 +236,152 @@ impl Books {
         let (answer, changed) =
             change_register(&mut ledger, change, by, &self.clock, &self.folder)?;
         if let Some(changed) = changed {
-            info!(by, change = ?changed.change, "the register was changed");
-            if let Some(why) = changed.export_failed {
-                warn!("{why}");
-            }
-            *self.view.write().unwrap_or_else(PoisonError::into_inner) = Some(changed.view);
-            if let Some(bridge) = bridge {
-                bridge.outbox_grew(ledger.journal().synced());
-            }
+            self.tell(&ledger, changed, by, bridge);
         }
         Ok(answer)
+    }
+
+    /// Lets lanes and bridge know of a change that is durable.
+    fn tell(&self, ledger: &Ledger, changed: Changed, by: &str, bridge: Option<&BridgeHandle>) {
+        info!(by, change = ?changed.change, "the register was changed");
+        if let Some(why) = changed.export_failed {
+            warn!("{why}");
+        }
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Some(changed.view);
+        if let Some(bridge) = bridge {
+            bridge.outbox_grew(ledger.journal().synced());
+            self.publish_report(ledger, bridge);
+        }
+    }
+
+    /// Lets the bridge say how the register stands.
+    pub(crate) fn report(&self, bridge: &BridgeHandle) {
+        self.publish_report(&self.ledger(), bridge);
+    }
+
+    fn publish_report(&self, ledger: &Ledger, bridge: &BridgeHandle) {
+        let standing = match ledger.standing() {
+            Ok(standing) => standing,
+            Err(e) => {
+                warn!(error = %e, "the register's digest is not told");
+                return;
+            }
+        };
+        let report = Report {
+            device: self.device.clone(),
+            version: standing.version,
+            vehicles: standing.vehicles,
+            register: standing.register,
+            server: standing.server,
+            differing: standing.differing,
+            contested: standing.contested,
+        };
+        match serde_json::to_value(&report) {
+            Ok(value) => bridge.set_state(State::Register, &value),
+            Err(e) => warn!(error = %e, "the register's digest is not told"),
+        }
+    }
+
+    /// Takes a manifest of the server's register that `by` has signed.
+    ///
+    /// # Errors
+    /// Why it is not taken, for whoever sent it.
+    pub(crate) fn begin_sync(
+        &self,
+        manifest: &Manifest,
+        by: &Name,
+        shrink: u8,
+        bridge: &BridgeHandle,
+    ) -> Result<SyncStep, Declined> {
+        let mut ledger = self.ledger();
+        match ledger
+            .begin_transfer(manifest, by)
+            .map_err(|error| declined(&error))?
+        {
+            Arrival::InForce => Ok(SyncStep::Done(format!(
+                "version {} of the register is in force already / 已是该版本",
+                manifest.version
+            ))),
+            Arrival::Whole => match self.take_over(&mut ledger, shrink, bridge) {
+                Ok(said) => Ok(SyncStep::Done(said)),
+                Err(LedgerError::Transfer(TransferError::Incomplete)) => Ok(missing(&ledger)),
+                Err(error) => Err(declined(&error)),
+            },
+            Arrival::Going => Ok(missing(&ledger)),
+        }
+    }
+
+    /// Takes a page of it.
+    ///
+    /// # Errors
+    /// Why it does not belong to the open transfer.
+    pub(crate) fn take_page(
+        &self,
+        page: &Page,
+        shrink: u8,
+        bridge: &BridgeHandle,
+    ) -> Result<PageTaken, Refusal> {
+        let mut ledger = self.ledger();
+        let was_whole = ledger
+            .transfer()
+            .is_some_and(domain::sync::Transfer::is_whole);
+        let arrival = ledger.take_page(page).map_err(|e| e.refusal())?;
+        // One that waits for a person is not tried again with every page that comes twice.
+        if arrival == Arrival::Whole && !was_whole {
+            return Ok(match self.take_over(&mut ledger, shrink, bridge) {
+                // Whoever sends hears nothing, and asks what is missing.
+                Err(LedgerError::Transfer(TransferError::Incomplete)) => PageTaken::Going,
+                ended => PageTaken::Ended(ended.map_err(|error| declined(&error))),
+            });
+        }
+        Ok(PageTaken::Going)
+    }
+
+    fn take_over(
+        &self,
+        ledger: &mut Ledger,
+        shrink: u8,
+        bridge: &BridgeHandle,
+    ) -> Result<String, LedgerError> {
+        let by = ledger.transfer().map(|open| format!("key {}", open.by));
+        let changed = ledger.take_over(shrink, None, stamp(&self.clock))?;
+        let mut said = format!("register version {}", changed.view.version());
+        if let RegistryChange::Synced {
+            server,
+            vehicles,
+            before,
+            rows,
+            contested,
+            ..
+        } = &changed.change
+        {
+            said = format!(
+                "version {} of the register is in force: {vehicles} vehicles (before: {before}), {} new, {} changed, {} gone, {contested} conflicts, digest {} / 已生效",
+                server.version, rows.added, rows.changed, rows.removed, server.digest
+            );
+            self.contested.store(*contested, Ordering::SeqCst);
+        }
+        self.tell(ledger, changed, &by.unwrap_or_default(), Some(bridge));
+        Ok(said)
+    }
+
+    /// Conflicts that the last synchronisation left and this was not asked for yet.
+    pub(crate) fn newly_contested(&self) -> u64 {
+        self.contested.swap(0, Ordering::SeqCst)
+    }
+}
+
+/// What is still to come of the open transfer.
+fn missing(ledger: &Ledger) -> SyncStep {
+    let open = ledger.transfer();
+    SyncStep::Taking(open.map_or_else(Vec::new, domain::sync::Transfer::missing))
+}
+
+/// A failure as it is answered over the network.
+fn declined(error: &LedgerError) -> Declined {
+    Declined {
+        reason: error.refusal(),
+        message: error.to_string(),
     }
 }
 
@@ -456,8 +604,15 @@ fn change_register(
             answer.pass = Some(Box::new(told));
             Ok(changed)
         }
-        Change::List | Change::Everything | Change::Inside | Change::Verify => {
-            look_up(ledger, &change, &mut answer).map(|()| None)
+        Change::List
+        | Change::Everything
+        | Change::Inside
+        | Change::Verify
+        | Change::Digest
+        | Change::Conflicts
+        | Change::Incoming => look_up(ledger, &change, &mut answer).map(|()| None),
+        Change::Settle { keys, keep, why } => {
+            ledger.settle(&keys, keep, by, &why, stamp(clock)).map(Some)
         }
         Change::Journal { from, limit } => {
             let entries = ledger
@@ -465,11 +620,15 @@ fn change_register(
                 .entries(from, (limit as usize).min(ENTRIES_AT_ONCE))
                 .map_err(|e| e.to_string())?;
             // The journal writes text; what is none is damaged, and left out as such.
-            let texts = entries.into_iter().map(|(_, bytes)| String::from_utf8(bytes));
+            let texts = entries
+                .into_iter()
+                .map(|(_, bytes)| String::from_utf8(bytes));
             answer.entries = texts.filter_map(Result::ok).collect();
             answer.last = ledger.journal().end().seq;
             Ok(None)
         }
+        Change::Accept => ledger.take_over(100, Some(by), stamp(clock)).map(Some),
+        Change::Discard => ledger.discard_transfer().map(|()| None),
         Change::Edit { edits, why } => ledger.transact(&edits, by, &why, stamp(clock)).map(Some),
         Change::MarkOutside { plate, why } => ledger
             .mark_outside(&plate, by, &why, stamp(clock))
@@ -516,6 +675,15 @@ fn look_up(ledger: &Ledger, what: &Change, answer: &mut Answer) -> Result<(), Le
             answer.inside = inside.collect();
         }
         Change::Verify => answer.wrong = ledger.verify_registry()?,
+        Change::Digest => answer.standing = Some(ledger.standing()?),
+        Change::Conflicts => answer.departures = ledger.departures()?.values().cloned().collect(),
+        Change::Incoming => {
+            answer.incoming = ledger.transfer().map(|open| Incoming {
+                manifest: open.manifest.clone(),
+                by: open.by.to_string(),
+                missing: open.lacks(),
+            });
+        }
         _ => {}
     }
     Ok(())

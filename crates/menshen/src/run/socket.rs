@@ -53,7 +53,7 @@ pub(crate) enum Reply {
         message: String,
     },
     /// What came of a registry request.
-    Registry(Outcome),
+    Registry(Box<Outcome>),
     /// How the gate is.
     Status(Status),
     /// Not done.

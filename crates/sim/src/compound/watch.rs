@@ -157,6 +157,8 @@ pub(super) struct Watch {
     button_since: Option<u64>,
     /// How long the button was held last, and when that ended.
     last_hold: (u64, u64),
+    /// When a person last cleared that the relay was not released.
+    release_cleared: Option<u64>,
     pub(super) violation: Option<Violation>,
     trail: VecDeque<(u64, Mark)>,
     now: u64,
@@ -211,6 +213,7 @@ impl Watch {
             missing_fault: None,
             button_since: None,
             last_hold: (0, 0),
+            release_cleared: None,
             violation: None,
             trail: VecDeque::with_capacity(TRAIL),
             now: 0,
@@ -326,8 +329,11 @@ impl Watch {
         if output == Output::Test {
             let presences = self.presences.values();
             self.tested = self.presences.len() == 2 && presences.clone().all(|seen| seen.reacted);
-            let silent = presences.filter(|seen| !seen.reacted).count();
-            if silent > 0 && ran >= self.times.test_within {
+            // One that was not read to the end of the test failed nothing.
+            let within = before.since + self.times.test_within;
+            let told = |line: &Line| sensors.iter().any(|s| s.line == *line && s.read >= within);
+            let silent = |(line, seen): (&Line, &PresenceSeen)| !seen.reacted && told(line);
+            if self.presences.iter().any(silent) {
                 self.test_ended = Some(now);
             }
         }
@@ -411,7 +417,8 @@ impl Watch {
                     Refusal::StopActive
                     | Refusal::FireHoldsOpen
                     | Refusal::ShuttingDown
-                    | Refusal::NotForHolding => {}
+                    | Refusal::NotForHolding
+                    | Refusal::CannotHold => {}
                 }
             }
             BarrierEvent::OpeningWaits { cause, .. } => {
@@ -447,6 +454,9 @@ impl Watch {
                 self.hold_until = self.hold_until.filter(|_| !fault.blocks());
             }
             BarrierEvent::FaultCleared { fault } => {
+                if *fault == Fault::RelayNotReleased {
+                    self.release_cleared = Some(now);
+                }
                 // A daemon that hung hears late of a press that is over.
                 let (length, ended) = self.last_hold;
                 let late = if now < ended + 3000 { length } else { 0 };
@@ -609,7 +619,13 @@ impl Watch {
         };
         let known = |since: u64| now > since.max(well) + NOTICED;
         self.watch_stop(now, stop, stop_since.max(well), fire, report);
-        self.fire_at = (fire && self.stop_seen.is_none()).then(|| fire_since.max(well));
+        // Nothing may move while STOP is not known, not even for a fire.
+        let unread = |s: &Sensor| s.line == Line::Stop && now > s.read + 2 * TICK;
+        let stop_unread = sensors.iter().any(unread);
+        let stop_read = sensors.iter().find(|s| s.line == Line::Stop);
+        let stop_known = stop_read.map_or(well, |s| s.read_since.max(well));
+        self.fire_at =
+            (fire && !stop_unread && self.stop_seen.is_none()).then(|| fire_since.max(stop_known));
         if self.on(Output::Close) {
             for sensor in sensors.iter().filter(|sensor| sensor.is_presence()) {
                 let seen = sensor.read == now && sensor.active && known(sensor.since);
@@ -631,9 +647,7 @@ impl Watch {
             self.uncertain = true;
         }
         self.watch_passing(now, facts);
-        // Already up, or nothing may move because STOP is not known.
-        let unread = |s: &Sensor| s.line == Line::Stop && now > s.read + 2 * TICK;
-        if Self::fact(sensors, &Line::OpenedLimit).0 || sensors.iter().any(unread) {
+        if Self::fact(sensors, &Line::OpenedLimit).0 || stop_unread {
             self.reopen_by = None;
         }
         if self.reopen_by.is_some_and(|by| now > by) {
@@ -766,7 +780,8 @@ impl Watch {
         let in_touch = facts.in_touch_since.is_some_and(|at| at <= pin.since);
         let late = now > pin.since + self.times.not_released + NOTICED;
         let latched = facts.faults.contains(&Fault::RelayNotReleased);
-        if !self.times.managed && pin.on && in_touch && late && !latched {
+        let cleared = self.release_cleared.is_some_and(|at| at > pin.since);
+        if !self.times.managed && pin.on && in_touch && late && !latched && !cleared {
             self.broken(12, "a pulse was not released, and no fault is latched");
         }
     }

@@ -476,9 +476,8 @@ impl ManagedBarrier {
                 self.fire_disarmed = true;
                 self.stopped = true;
                 self.refuse_waiting(Refusal::StopActive, out);
-                if guard!(StopStays) {
-                    self.rest(now, out);
-                }
+                guard!(StopStays else { return; });
+                self.rest(now, out);
             }
             // A fire that begins after STOP ended is fresh; one that was there is not.
             Line::Stop => self.fire_disarmed &= !self.fire.is(false),
@@ -556,6 +555,8 @@ impl ManagedBarrier {
 
     fn note(&mut self, fault: Fault, out: &mut Actions) {
         if !self.faults.contains(&fault) {
+            // Whoever holds the button now did not know of it.
+            self.pressed = None;
             self.faults.push(fault.clone());
             report(out, BarrierEvent::FaultLatched { fault });
         }
@@ -752,9 +753,8 @@ impl ManagedBarrier {
             TestStep::Release(silent) => {
                 out.push(set(false));
                 for line in silent {
-                    if guard!(TestFails) {
-                        self.note(Fault::SelfTestFailed { line }, out);
-                    }
+                    guard!(TestFails else { continue; });
+                    self.note(Fault::SelfTestFailed { line }, out);
                 }
             }
         }
@@ -776,15 +776,14 @@ impl ManagedBarrier {
                     return;
                 }
                 self.phase = Phase::Resting;
-                if guard!(PresenceReopens) {
-                    let cause = self.own_cause("presence");
-                    let opening = Waiting {
-                        cause,
-                        origin: Origin::Presence,
-                        since: now,
-                    };
-                    self.grant(now, opening, out);
-                }
+                guard!(PresenceReopens else { return; });
+                let cause = self.own_cause("presence");
+                let opening = Waiting {
+                    cause,
+                    origin: Origin::Presence,
+                    since: now,
+                };
+                self.grant(now, opening, out);
             }
             Phase::Up { .. } | Phase::Resting => {}
         }
@@ -797,7 +796,7 @@ impl ManagedBarrier {
         if self.stop_active() {
             return Goal::Brake;
         }
-        let fire = self.fire_holds() && matches!(self.phase, Phase::Up { .. });
+        let fire = self.fire_holds();
         if self.moving_forbidden() && !fire {
             return Goal::Brake;
         }
@@ -823,7 +822,7 @@ impl ManagedBarrier {
     fn seen_position(&self) -> Position {
         if self.stop.is(true) {
             Position::Stopped
-        } else if self.moving_forbidden() || self.limits_contradict() {
+        } else if self.moving_forbidden() {
             Position::Fault
         } else if self.opened.is(true) {
             Position::Open

@@ -26,7 +26,6 @@ pub(super) struct Motor {
     since: Monotonic,
     /// When a direction was last released.
     released: Monotonic,
-    moved: bool,
 }
 
 impl Motor {
@@ -35,7 +34,6 @@ impl Motor {
             energised: None,
             since: now,
             released: now,
-            moved: false,
         }
     }
 
@@ -62,7 +60,6 @@ impl Motor {
     pub(super) fn all_released(&mut self, now: Monotonic) {
         self.energised = None;
         self.released = now;
-        self.moved = true;
     }
 
     pub(super) fn pursue(
@@ -82,27 +79,124 @@ impl Motor {
             return;
         }
         let set = |output, energised| Action::Set { output, energised };
-        if let (Some(old), Some(next)) = (self.energised, wanted)
-            && !guard!(Interlock)
-        {
-            out.extend([set(next, true), set(old, false)]);
-            self.energised = Some(next);
-            self.since = now;
-            return;
-        }
+        guard!(Interlock else {
+            if let (Some(old), Some(next)) = (self.energised, wanted) {
+                out.extend([set(next, true), set(old, false)]);
+                self.energised = Some(next);
+                self.since = now;
+                return;
+            }
+        });
         if let Some(old) = self.energised.take() {
             out.push(set(old, false));
             if old != Output::Stop {
                 self.released = now;
-                self.moved = true;
             }
         }
         let Some(next) = wanted else { return };
-        let rested = !self.moved || now.since(self.released) >= dead_time;
+        let rested = now.since(self.released) >= dead_time;
         if next == Output::Stop || guard!(DeadTime => rested) {
             out.push(set(next, true));
             self.energised = Some(next);
             self.since = now;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEAD_TIME: Duration = Duration::from_millis(300);
+
+    fn at(ms: u64) -> Monotonic {
+        Monotonic::from_millis(ms)
+    }
+
+    fn pursue(motor: &mut Motor, now: u64, goal: Goal) -> Vec<(Output, bool)> {
+        let mut out = Actions::new();
+        motor.pursue(at(now), goal, DEAD_TIME, &mut out);
+        out.into_iter()
+            .filter_map(|action| match action {
+                Action::Set { output, energised } => Some((output, energised)),
+                Action::Report(_) => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_direction_is_released_at_once_and_the_other_waits_for_the_dead_time() {
+        let mut motor = Motor::new(at(0));
+        assert_eq!(pursue(&mut motor, 299, Goal::Open), []);
+        assert_eq!(pursue(&mut motor, 300, Goal::Open), [(Output::Open, true)]);
+        assert_eq!(pursue(&mut motor, 400, Goal::Open), []);
+        assert_eq!(
+            pursue(&mut motor, 500, Goal::Close),
+            [(Output::Open, false)]
+        );
+        assert_eq!(pursue(&mut motor, 799, Goal::Close), []);
+        assert_eq!(
+            pursue(&mut motor, 800, Goal::Close),
+            [(Output::Close, true)]
+        );
+        assert_eq!(
+            pursue(&mut motor, 900, Goal::Rest),
+            [(Output::Close, false)]
+        );
+    }
+
+    #[test]
+    fn the_brake_waits_for_nothing_and_nothing_waits_for_it() {
+        let mut motor = Motor::new(at(0));
+        pursue(&mut motor, 300, Goal::Open);
+        assert_eq!(
+            pursue(&mut motor, 400, Goal::Brake),
+            [(Output::Open, false), (Output::Stop, true)]
+        );
+        assert_eq!(
+            pursue(&mut motor, 700, Goal::Close),
+            [(Output::Stop, false), (Output::Close, true)]
+        );
+    }
+
+    #[test]
+    fn it_knows_for_how_long_it_runs_and_stands() {
+        let ms = Duration::from_millis;
+        let mut motor = Motor::new(at(0));
+        assert_eq!(motor.runs_for(at(100)), None);
+        assert_eq!(motor.still_for(at(100)), ms(100));
+        pursue(&mut motor, 300, Goal::Close);
+        assert!(motor.drives(Output::Close) && !motor.drives(Output::Open));
+        assert_eq!(motor.runs_for(at(1000)), Some(ms(700)));
+        assert_eq!(motor.still_for(at(1000)), Duration::ZERO);
+        pursue(&mut motor, 2000, Goal::Brake);
+        assert_eq!(motor.runs_for(at(2500)), None);
+        assert_eq!(motor.still_for(at(2500)), ms(500));
+        pursue(&mut motor, 3000, Goal::Rest);
+        assert_eq!(motor.still_for(at(3500)), ms(1500));
+    }
+
+    #[test]
+    fn a_new_relay_guard_has_released_everything_and_begins_the_dead_time() {
+        let mut motor = Motor::new(at(0));
+        pursue(&mut motor, 300, Goal::Open);
+        motor.all_released(at(5000));
+        assert!(!motor.drives(Output::Open));
+        assert_eq!(pursue(&mut motor, 5299, Goal::Open), []);
+        assert_eq!(pursue(&mut motor, 5300, Goal::Open), [(Output::Open, true)]);
+    }
+
+    #[cfg(feature = "mutations")]
+    #[test]
+    fn without_the_interlock_both_directions_are_energised() {
+        use crate::mutation::{Guard, without};
+        without(Some(Guard::Interlock), || {
+            let mut motor = Motor::new(at(0));
+            pursue(&mut motor, 300, Goal::Open);
+            assert_eq!(
+                pursue(&mut motor, 400, Goal::Close),
+                [(Output::Close, true), (Output::Open, false)]
+            );
+        });
     }
 }

@@ -190,7 +190,7 @@ impl Presences {
         guard!(SelfTest => self.test == Test::Idle && self.inputs.iter().all(|input| input.tested))
     }
 
-    /// Begins a test where one is `due`, and sees the one through that is going on. It begins, and
+    /// Begins a test where one is `due` (never while an input is faulty), and sees the one through that is going on. It begins, and
     /// its time is over, only when somebody `looks`: what was seen may be heard of late.
     pub(super) fn test(
         &mut self,
@@ -200,10 +200,12 @@ impl Presences {
         looks: bool,
     ) -> TestStep {
         let over = |since| looks && now.since(since) >= within;
+        // An input that is not read tells neither that it failed nor that somebody is there.
+        let known = |input: &Presence, since| input.read.is_some_and(|at| at >= since + within);
         match self.test {
             Test::Idle => {
                 let untested = self.inputs.iter().any(|input| !input.tested);
-                if !due || !looks || !untested || self.occupied() || !self.healthy() {
+                if !due || !looks || !untested || self.occupied() {
                     return TestStep::Nothing;
                 }
                 for input in &mut self.inputs {
@@ -222,7 +224,8 @@ impl Presences {
                 for input in &mut self.inputs {
                     input.tested = input.reacted;
                 }
-                let silent = self.inputs.iter().filter(|input| !input.reacted);
+                let fails = |input: &&Presence| !input.reacted && known(input, since);
+                let silent = self.inputs.iter().filter(fails);
                 TestStep::Release(silent.map(|input| input.line.clone()).collect())
             }
             Test::Released { since } => {
@@ -230,11 +233,43 @@ impl Presences {
                     self.test = Test::Idle;
                     for input in &mut self.inputs {
                         // Still active: that is no test any more.
-                        input.seen_active |= input.level == Some(true);
+                        input.seen_active |= input.level == Some(true) && known(input, since);
                     }
                 }
                 TestStep::Nothing
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_that_is_not_read_while_a_test_ends_is_neither_faulty_nor_proven() {
+        let mut presences = Presences::new([Line::SafetyLoop].into_iter());
+        let within = Duration::from_millis(300);
+        let at = Monotonic::from_millis;
+        presences.were_read(at(1000), within, &[]);
+        presences.changed(at(1000), &Line::SafetyLoop, false, at(1000));
+        assert_eq!(
+            presences.test(at(1000), within, true, true),
+            TestStep::Apply
+        );
+        let silent = presences.test(at(1400), within, true, true);
+        assert_eq!(silent, TestStep::Release(Vec::new()));
+        assert!(!presences.tested());
+
+        presences.test(at(1410), within, true, true);
+        presences.test(at(1500), within, true, true);
+        presences.changed(at(1510), &Line::SafetyLoop, true, at(1510));
+        assert_eq!(
+            presences.test(at(1510), within, true, true),
+            TestStep::Release(Vec::new())
+        );
+        presences.test(at(1900), within, true, true);
+        presences.changed(at(1910), &Line::SafetyLoop, false, at(1910));
+        assert!(!presences.proven());
     }
 }

@@ -259,8 +259,8 @@ pub(super) fn mqtt(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Optio
                 "the connection to the broker is not encrypted: anybody on the way can read plates and passwords",
             ),
             Words::new(
-                "只在完全自有的网络里这样做；更好的办法是在本机运行 mosquitto，由它加密转发",
-                "do so only in a network that is yours alone; better run mosquitto on this machine and let it bridge with TLS",
+                "只在完全自有的网络里这样做；更好的办法是写 ca_file，用 TLS 加密",
+                "do so only in a network that is yours alone; better encrypt it with TLS by ca_file",
             ),
         );
     }

@@ -35,6 +35,7 @@ pub(super) fn barrier(
         freshness: typed.freshness.unwrap_or(default.freshness),
         dead_time: typed.dead_time.unwrap_or(default.dead_time),
         release_margin: typed.release_margin.unwrap_or(default.release_margin),
+        hold_cap: typed.hold_cap,
     };
     if let Err(error) = profile.check() {
         findings.error(&path.dotted(&error.key), error.wrong, error.cure);

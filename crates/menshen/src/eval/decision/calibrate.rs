@@ -1,4 +1,4 @@
-//! `menshen calibrate`: temperature and margins from labelled pictures, for the configuration.
+//! `menshen calibrate`: margins from labelled pictures, for the configuration.
 //!
 //! The pictures are read as `eval decision` reads them, and its file of matrices serves both.
 //! [`super::fit`] does the fitting; this is the shell around it.
@@ -11,25 +11,23 @@ use std::path::PathBuf;
 
 use access::Margins;
 use domain::PlateNumber;
-use domain::reading::Score;
 
-use super::figures::percent;
-use super::fit::{self, Fitted, Terms};
+use super::fit::{self, ByRole, Fitted, Terms};
 use super::register::{Dice, Register, draw};
 use super::trial::{Outcomes, Role};
-use super::{list_left_out, read_labels, see_all, to_file};
+use super::{list_left_out, margins_of, read_labels, see_all, to_file};
 use crate::eval::labels::Row;
 use crate::eval::report::{Table, print};
-use crate::eval::statistics::Reliability;
 use crate::eval::{EvalError, LabelledPictures};
 
 /// Arguments of `menshen calibrate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Fits the reader's temperature by likelihood, then the least margins over strangers and neighbours at
-which no stranger is let in, on labelled pictures of your gate (a few hundred plates and more; what
-stands in a label file: menshen eval --help). What comes out goes into [decision] of the configuration.
-用本门口的标注图片拟合识别温度与判定界限，结果写入配置的 [decision]。
+Fits the least margins at which no stranger is let in and residents are asked about rather than
+refused, on labelled pictures of your gate (a few hundred plates and more; what stands in a label file:
+menshen eval --help). Shows who would have been let in before and after, and writes the piece that
+goes into [decision] of the configuration; it changes nothing by itself.
+用本门口的标注图片拟合判定界限，显示前后对比，并写出配置 [decision] 的内容，不会自动改动配置。
 
 Pictures that measure must not fit: rows whose column split says test are refused. Pictures that the
 reader was trained on flatter it; those of a site's own do not.
@@ -64,6 +62,10 @@ pub(crate) struct CalibrateArgs {
     /// The share of residents that may be refused instead of asked about, 0 to 1 / 住户直接拒绝的上限
     #[arg(long, value_name = "SHARE", default_value = "0.001", value_parser = share)]
     refused: f64,
+    /// What is compared with, and what else of [decision] stays, is this configuration's instead of
+    /// the defaults / 用此配置中的界限作对比
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Write the section for the configuration into this file; to standard output if absent / 输出文件
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -80,6 +82,7 @@ fn share(text: &str) -> Result<f64, String> {
 pub(in crate::eval) fn calibrate(args: &CalibrateArgs) -> Result<(usize, bool), EvalError> {
     let pictures = &args.pictures;
     let (file, folder) = pictures.places()?;
+    let before = margins_of(args.config.as_deref())?;
     let bytes = read_labels(&file)?;
     let labels = pictures.load(&file, &bytes)?;
     if let Some(line) = test_row(&labels.rows) {
@@ -92,11 +95,7 @@ pub(in crate::eval) fn calibrate(args: &CalibrateArgs) -> Result<(usize, bool), 
     if seen.samples.is_empty() {
         return Err(EvalError::none_usable(file));
     }
-    let (samples, alphabet) = (&seen.samples, models.alphabet());
-    let temperature = fit::temperature(samples, alphabet);
-    // As many digits as are written, so that what is tried is what is used.
-    let temperature = (temperature * 1000.0).round() / 1000.0;
-    let tempered = fit::tempered(samples, alphabet, temperature);
+    let samples = &seen.samples;
     let distinct: BTreeSet<&PlateNumber> = samples.iter().map(|s| &s.number).collect();
     let numbers: Vec<PlateNumber> = distinct.into_iter().cloned().collect();
     let registers: Vec<Register> = (0..args.registers.get() as u64)
@@ -106,7 +105,14 @@ pub(in crate::eval) fn calibrate(args: &CalibrateArgs) -> Result<(usize, bool), 
         runner_ups: args.runner_ups,
         refused: args.refused,
     };
-    let fitted = fit::margins(&tempered, alphabet, &registers, terms, args.seed);
+    let fitted = fit::margins(
+        samples,
+        models.alphabet(),
+        &registers,
+        terms,
+        before,
+        args.seed,
+    );
     let source = format!(
         "{} plates of {} numbers in {}{}",
         samples.len(),
@@ -116,14 +122,9 @@ pub(in crate::eval) fn calibrate(args: &CalibrateArgs) -> Result<(usize, bool), 
             .iter()
             .fold(String::new(), |text, filter| text + ", " + filter)
     );
-    let section = section(&source, temperature, &fitted);
+    let section = section(&source, &fitted);
     let mut out = io::stdout().lock();
-    let (before, after) = (
-        fit::kept_promises(samples, alphabet),
-        fit::kept_promises(&tempered, alphabet),
-    );
-    print(&mut out, &reliability_table(&before, &after, temperature))?;
-    print(&mut out, &outcome_table(&fitted))?;
+    print(&mut out, &outcome_table(before, &fitted))?;
     match &args.out {
         Some(path) => {
             to_file(path, section.as_bytes())?;
@@ -146,7 +147,7 @@ fn test_row(rows: &[Row]) -> Option<u64> {
 }
 
 /// The section of the configuration.
-fn section(source: &str, temperature: f32, fitted: &Fitted) -> String {
+fn section(source: &str, fitted: &Fitted) -> String {
     let Margins {
         over_stranger,
         over_runner_up,
@@ -164,44 +165,13 @@ fn section(source: &str, temperature: f32, fitted: &Fitted) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{key} = {value:?}");
     };
-    line("[decision]\ntemperature", temperature);
-    line("over_stranger", over_stranger.nats());
+    line("[decision]\nover_stranger", over_stranger.nats());
     line("over_runner_up", over_runner_up.nats());
     line("over_registered", over_registered.nats());
     text
 }
 
-fn reliability_table(before: &Reliability, after: &Reliability, temperature: f32) -> Table {
-    let off = |r: &Reliability| r.calibration_error.map(percent).unwrap_or_default();
-    let rows = before.bins.iter().zip(&after.bins).map(|(a, b)| {
-        let right = |share: Option<f64>| share.map(percent).unwrap_or_default();
-        vec![
-            percent(a.confidence),
-            right(a.exact.value()),
-            percent(b.confidence),
-            right(b.exact.value()),
-            b.exact.of.to_string(),
-        ]
-    });
-    Table {
-        title: format!("Reliability before and after temperature {temperature} 校准前后的可信度"),
-        headings: vec![
-            "Promised 承诺",
-            "Right 正确",
-            "After: promised 校准后承诺",
-            "Right 正确",
-            "Plates 车牌",
-        ],
-        rows: rows.collect(),
-        notes: vec![format!(
-            "Mean distance {} before, {} after. 平均偏差。",
-            off(before),
-            off(after)
-        )],
-    }
-}
-
-fn outcome_table(fitted: &Fitted) -> Table {
+fn outcome_table(before: Margins, fitted: &Fitted) -> Table {
     let titles = [
         (Role::Resident, "Residents 住户"),
         (Role::Stranger, "Strangers 陌生车"),
@@ -209,20 +179,42 @@ fn outcome_table(fitted: &Fitted) -> Table {
         (Role::RunnerUp, "Runner-up 最易混"),
     ];
     let rows = titles.map(|(role, title)| {
-        let Outcomes {
-            own,
-            another,
-            asked,
-            refused,
-        } = fitted.outcomes[role as usize];
-        let mut row = vec![title.to_owned()];
-        row.extend([own, another, asked, refused].map(|n| n.to_string()));
-        row
+        let was_is = |count: fn(Outcomes) -> u64| {
+            let of = |by_role: &ByRole| count(by_role[role as usize]);
+            format!("{} / {}", of(&fitted.before), of(&fitted.outcomes))
+        };
+        vec![
+            title.to_owned(),
+            was_is(|o| o.own),
+            was_is(|o| o.another),
+            was_is(|o| o.asked),
+            was_is(|o| o.refused),
+        ]
     });
-    let nats = |score: Score| format!("{:.2}", score.nats());
-    let margins = &fitted.margins;
+    let nats = |title: &str, margins: &Margins| {
+        format!(
+            "{title}: {:.2} over the stranger, {:.2} over the second, {:.2} for the stranger, in nats.",
+            margins.over_stranger.nats(),
+            margins.over_runner_up.nats(),
+            margins.over_registered.nats()
+        )
+    };
+    let mut notes = vec![
+        nats("Before 此前", &before),
+        nats("After 之后", &fitted.margins),
+    ];
+    if !fitted.kept {
+        notes.push(
+            "NO MARGIN KEEPS THE TERMS: more or better pictures are needed. 没有满足条件的界限，需要更多或更好的图片。"
+                .to_owned(),
+        );
+    }
+    notes.push(
+        "Other pictures do worse: measure on them with menshen eval decision. 请用其他图片评测。"
+            .to_owned(),
+    );
     Table {
-        title: "Who would have been let in, on these very pictures 在这些图片上谁被放行".to_owned(),
+        title: "Who would have been let in on these very pictures, before / after 在这些图片上谁被放行，此前 / 之后".to_owned(),
         headings: vec![
             "",
             "As themselves 本人",
@@ -231,19 +223,7 @@ fn outcome_table(fitted: &Fitted) -> Table {
             "Refused 不放行",
         ],
         rows: rows.to_vec(),
-        notes: vec![
-            format!(
-                "Margins {} over the stranger and the second, {} for the stranger, in nats{}. 界限（奈特）。",
-                nats(margins.over_stranger),
-                nats(margins.over_registered),
-                if fitted.kept {
-                    ""
-                } else {
-                    "; NO MARGIN KEEPS THE TERMS, more or better pictures are needed / 没有满足条件的界限"
-                }
-            ),
-            "Other pictures do worse: measure on them with menshen eval decision. 请用其他图片评测。".to_owned(),
-        ],
+        notes,
     }
 }
 
@@ -252,6 +232,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::collections::BTreeMap;
+
+    use domain::reading::Score;
 
     use super::*;
     use crate::config;
@@ -271,7 +253,10 @@ mod tests {
         };
         let rows = [row(2, None), row(3, Some(("split", "train")))];
         assert_eq!(test_row(&rows), None);
-        let rows = [row(2, Some(("repo", "test"))), row(5, Some(("Split", "TEST")))];
+        let rows = [
+            row(2, Some(("repo", "test"))),
+            row(5, Some(("Split", "TEST"))),
+        ];
         assert_eq!(test_row(&rows), Some(5));
     }
 
@@ -286,11 +271,11 @@ mod tests {
             },
             kept: false,
             outcomes: Default::default(),
+            before: Default::default(),
         };
-        let section = section("3 plates of a.csv", 0.931, &fitted);
+        let section = section("3 plates of a.csv", &fitted);
         assert!(section.contains("# No margin"));
         let house = config::minimal(&section);
         assert_eq!(house.margins, fitted.margins);
-        assert!((house.temperature - 0.931).abs() < 1e-6);
     }
 }

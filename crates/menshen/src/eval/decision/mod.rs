@@ -11,7 +11,9 @@
 //! Invariant: what is compared as text here is compared to show what comes of it. Menshen's own
 //! answers are those of `access::policy`.
 
+mod calibrate;
 mod figures;
+mod fit;
 mod matrices;
 mod method;
 mod plot;
@@ -36,6 +38,8 @@ use vision::models::{ModelError, Models};
 use vision::picture::{self, Picture};
 use vision::recognise::Recogniser;
 
+pub(crate) use self::calibrate::CalibrateArgs;
+pub(super) use self::calibrate::calibrate;
 #[cfg(feature = "demo")]
 pub(super) use self::strangers::{StrangersArgs, eval as eval_strangers};
 
@@ -122,7 +126,8 @@ pub(super) fn eval(args: &DecisionArgs) -> Result<usize, EvalError> {
     let bytes = read_labels(&file)?;
     let labels = pictures.load(&file, &bytes)?;
     let models = pictures.models()?;
-    let seen = see_all(args, &models, &labels, &bytes, &folder)?;
+    let matrices = args.matrices.as_deref();
+    let seen = see_all(pictures, matrices, &models, &labels, &bytes, &folder)?;
     let left_out = list_left_out(&labels.faults, &seen.unusable);
     if seen.samples.is_empty() {
         return Err(EvalError::none_usable(file));
@@ -167,13 +172,13 @@ fn list(file: &Path) -> Result<Register, EvalError> {
 
 /// What the reader sees in every picture, from the file that keeps it if there is one.
 fn see_all(
-    args: &DecisionArgs,
+    pictures: &LabelledPictures,
+    kept: Option<&Path>,
     models: &Models,
     labels: &Labels,
     bytes: &[u8],
     folder: &Path,
 ) -> Result<Seen, EvalError> {
-    let pictures = &args.pictures;
     let header = Header::new(
         Model::all(models),
         models.alphabet(),
@@ -185,7 +190,7 @@ fn see_all(
         path: path.to_owned(),
         why,
     };
-    if let Some(path) = &args.matrices {
+    if let Some(path) = kept {
         match std::fs::read_to_string(path) {
             Ok(text) => return matrices::read(&text, &header).map_err(|why| unusable(path, why)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -210,7 +215,7 @@ fn see_all(
             Err(error) => seen.unusable.push(Unusable::new(row, error)),
         }
     }
-    if let Some(path) = &args.matrices {
+    if let Some(path) = kept {
         let text = matrices::write(&header, &seen).map_err(io::Error::from)?;
         to_file(path, text.as_bytes())?;
     }

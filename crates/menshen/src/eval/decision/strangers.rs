@@ -209,7 +209,11 @@ fn kept(path: Option<&Path>, header: &Header) -> Result<(Vec<Batch>, Option<File
     let file = OpenOptions::new().create(true).append(true).open(path);
     let mut file = file.map_err(|e| unusable(e.to_string()))?;
     if text.is_empty() {
-        writeln!(file, "{}", serde_json::to_string(header).map_err(io::Error::from)?)?;
+        writeln!(
+            file,
+            "{}",
+            serde_json::to_string(header).map_err(io::Error::from)?
+        )?;
     } else if !text.ends_with('\n') {
         // What a kill cut off is a line of its own, and left out.
         writeln!(file)?;
@@ -230,7 +234,9 @@ fn parse(text: &str, header: &Header) -> Result<Vec<Batch>, String> {
                 "it was made with other networks, margins, --seed or --size, or by another version of Menshen; name another file / 与本次设置不同，请换一个文件".to_owned(),
             );
         }
-        Err(_) => return Err("it does not begin like a file of batches; name another file".to_owned()),
+        Err(_) => {
+            return Err("it does not begin like a file of batches; name another file".to_owned());
+        }
     }
     let mut seen = HashSet::new();
     Ok(lines
@@ -342,17 +348,24 @@ impl Cast {
         // A half of the pool, and in the place of as many of them those who drive up.
         let mut register = draw(&pool, size.saturating_sub(RESIDENTS), &mut dice);
         register.numbers.extend(residents);
-        register.numbers.retain(|n| !numbers[..STRANGERS].contains(n));
-        let plates = numbers.into_iter().enumerate().map(|(place, number)| Plate {
-            kind: match number.kinds() {
-                kinds if kinds.contains(&PlateKind::Small) && dice.below(8) > 0 => PlateKind::Small,
-                kinds if kinds.contains(&PlateKind::Large) => PlateKind::Large,
-                kinds => kinds.first().copied().unwrap_or(PlateKind::Small),
-            },
-            number,
-            height: HEIGHTS[place % HEIGHTS.len()],
-            looks: 1 + (place / HEIGHTS.len()) as u32 % MOST_LOOKS,
-        });
+        register
+            .numbers
+            .retain(|n| !numbers[..STRANGERS].contains(n));
+        let plates = numbers
+            .into_iter()
+            .enumerate()
+            .map(|(place, number)| Plate {
+                kind: match number.kinds() {
+                    kinds if kinds.contains(&PlateKind::Small) && dice.below(8) > 0 => {
+                        PlateKind::Small
+                    }
+                    kinds if kinds.contains(&PlateKind::Large) => PlateKind::Large,
+                    kinds => kinds.first().copied().unwrap_or(PlateKind::Small),
+                },
+                number,
+                height: HEIGHTS[place % HEIGHTS.len()],
+                looks: 1 + (place / HEIGHTS.len()) as u32 % MOST_LOOKS,
+            });
         Self {
             seed,
             batch,
@@ -486,7 +499,12 @@ fn share(role: Role, outcomes: Outcomes) -> String {
 }
 
 fn tables(report: &Report) -> Vec<Table> {
-    let titles = ["Strangers 陌生车", "One away 差一字", "Runner-up 最易混", "Residents 住户"];
+    let titles = [
+        "Strangers 陌生车",
+        "One away 差一字",
+        "Runner-up 最易混",
+        "Residents 住户",
+    ];
     let roles = [
         Role::Stranger,
         Role::Neighbour,
@@ -606,7 +624,10 @@ mod tests {
         assert!(cast.plates[STRANGERS..].iter().all(registered));
         // Hardly ever is one of the pool's numbers a stranger's.
         assert!((630..=637).contains(&cast.register.numbers.len()));
-        for (height, looks) in HEIGHTS.iter().flat_map(|h| (1..=MOST_LOOKS).map(move |l| (*h, l))) {
+        for (height, looks) in HEIGHTS
+            .iter()
+            .flat_map(|h| (1..=MOST_LOOKS).map(move |l| (*h, l)))
+        {
             let alike = |p: &&Plate| p.height == height && p.looks == looks;
             assert!(cast.plates[..STRANGERS].iter().filter(alike).count() >= STRANGERS / 18);
         }
@@ -627,7 +648,10 @@ mod tests {
         assert!(parse("{}", &header(1)).unwrap_err().contains("begin"));
         assert_eq!(parse("", &header(1)), Ok(Vec::new()));
         let report = sum(header(1), batches);
-        assert_eq!(report.counts[HEIGHTS.len()][0][Role::Stranger as usize].tries(), 12);
+        assert_eq!(
+            report.counts[HEIGHTS.len()][0][Role::Stranger as usize].tries(),
+            12
+        );
         assert_eq!(tables(&report).len(), 2);
     }
 }
