@@ -10,7 +10,7 @@ use jiff::civil::date;
 use uuid::Uuid;
 
 /// Now, under a fresh id.
-pub fn stamp() -> Stamp {
+pub(crate) fn stamp() -> Stamp {
     Stamp {
         id: Uuid::now_v7(),
         time: Timestamp::now(),
@@ -22,7 +22,7 @@ pub fn stamp() -> Stamp {
 ///
 /// # Errors
 /// If a plate is none, which would be a mistake here.
-pub fn vehicles(count: u32) -> Result<Vec<Vehicle>, Box<dyn Error>> {
+pub(crate) fn vehicles(count: u32) -> Result<Vec<Vehicle>, Box<dyn Error>> {
     let letters: Vec<char> = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789".chars().collect();
     let offices = ["苏E", "苏U", "苏B", "沪A", "浙F"];
     let mut list = Vec::new();

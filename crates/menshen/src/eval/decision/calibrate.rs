@@ -275,7 +275,8 @@ mod tests {
         };
         let section = section("3 plates of a.csv", &fitted);
         assert!(section.contains("# No margin"));
-        let house = config::minimal(&section);
+        let minimal = include_str!("../../../../../config/examples/minimal.toml");
+        let house = config::parse(&format!("{minimal}\n{section}"), "gate.toml").unwrap();
         assert_eq!(house.margins, fitted.margins);
     }
 }

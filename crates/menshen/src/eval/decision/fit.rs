@@ -122,7 +122,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use domain::PlateNumber;
-    use domain::reading::LogProb;
+    use domain::reading::{LogProb, SLOTS};
 
     use super::super::register::tests::plates;
     use super::super::register::{Dice, draw};
