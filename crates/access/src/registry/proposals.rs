@@ -141,7 +141,7 @@ impl Proposal {
                 shared_by,
                 ..space.clone()
             };
-            (!space.shared_by.is_empty()).then(|| Edit::Put(Record::Space(space)))
+            (!space.shared_by.is_empty()).then_some(Edit::Put(Record::Space(space)))
         }));
         edits
     }

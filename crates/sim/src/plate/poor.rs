@@ -42,9 +42,9 @@ pub fn shots(
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let flat = super::draw(number, kind, rows, dice.random())?;
     let sight = Sight::poor(character, &mut dice);
-    let seen = Seen::new(flat, rows, &sight, &mut dice);
+    let plate = Seen::new(flat, rows, &sight, &mut dice);
     (0..looks)
-        .map(|_| Ok(seen.shot(&sight, &mut dice)?))
+        .map(|_| Ok(plate.shot(&sight, &mut dice)?))
         .collect()
 }
 
