@@ -72,13 +72,11 @@ pub(crate) fn run(args: &ReplayArgs) -> u8 {
 }
 
 fn named(text: &str) -> Named {
-    if let Ok(number) = text.parse() {
-        Named::Number(number)
-    } else if let Ok(id) = text.parse() {
-        Named::Id(id)
-    } else {
-        Named::File(text.into())
-    }
+    let number = text.parse().map(Named::Number);
+    let id = || text.parse().map(Named::Id);
+    number
+        .or_else(|_| id())
+        .unwrap_or_else(|_| Named::File(text.into()))
 }
 
 /// Whether every verdict that was found came out the same.

@@ -404,7 +404,7 @@ fn margins_are_fitted_written_for_the_configuration_and_never_on_test_pictures()
     let told = text(&again.stdout);
     let margins = |title: &str| {
         let line = told.lines().find_map(|line| line.strip_prefix(title));
-        line.map(str::to_owned).unwrap_or_else(|| panic!("{told}"))
+        line.map_or_else(|| panic!("{told}"), str::to_owned)
     };
     assert_eq!(margins("Before 此前"), margins("After 之后"));
 

@@ -128,7 +128,7 @@ type ByRole = [Outcomes; Role::ALL.len()];
 /// What one batch gave: a line of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Batch {
-    batch: u64,
+    number: u64,
     /// For each height and, last, for all together: for each method.
     counts: Vec<Vec<ByRole>>,
     let_in: Vec<LetIn>,
@@ -174,11 +174,11 @@ pub(in crate::eval) fn eval(args: &StrangersArgs) -> Result<(), EvalError> {
     };
     let wanted = args.count.get().div_ceil(STRANGERS) as u64;
     let (mut batches, keep) = kept(args.keep.as_deref(), &header)?;
-    batches.retain(|batch| batch.batch < wanted);
-    let done: HashSet<u64> = batches.iter().map(|batch| batch.batch).collect();
+    batches.retain(|batch| batch.number < wanted);
+    let done: HashSet<u64> = batches.iter().map(|batch| batch.number).collect();
     let left: Vec<u64> = (0..wanted).filter(|batch| !done.contains(batch)).collect();
     batches.extend(all(args, &models, margins, &left, keep)?);
-    batches.sort_by_key(|batch| batch.batch);
+    batches.sort_by_key(|batch| batch.number);
     let report = sum(header, batches);
     let mut out = io::stdout().lock();
     if write_json(&mut out, args.json.as_deref(), &report)? {
@@ -241,7 +241,7 @@ fn parse(text: &str, header: &Header) -> Result<Vec<Batch>, String> {
     let mut seen = HashSet::new();
     Ok(lines
         .filter_map(|line| serde_json::from_str::<Batch>(line).ok())
-        .filter(|batch| seen.insert(batch.batch))
+        .filter(|batch| seen.insert(batch.number))
         .collect())
 }
 
@@ -405,7 +405,7 @@ impl Cast {
             height: self.plates[admission.sample].height,
         });
         Batch {
-            batch: self.batch,
+            number: self.batch,
             let_in: let_in.collect(),
             counts: tried.counts.into_iter().map(|c| c.outcomes).collect(),
         }
@@ -607,7 +607,7 @@ mod tests {
             refused: 3,
         };
         Batch {
-            batch: number,
+            number,
             counts: vec![vec![[outcomes; 4]; 5]; HEIGHTS.len() + 1],
             let_in: Vec::new(),
         }
