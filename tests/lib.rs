@@ -100,6 +100,8 @@ pub enum Need {
     Ffmpeg,
     /// GStreamer's RTSP server with both encoders.
     RtspServer,
+    /// What draws a printed pass: a Chinese font, and librsvg.
+    Paper,
 }
 
 impl Need {
@@ -111,6 +113,7 @@ impl Need {
                 "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base \
                  gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
             }
+            Self::Paper => "librsvg2-bin fonts-wqy-microhei",
         }
     }
 
@@ -135,6 +138,12 @@ impl Need {
                               assert Gst.ElementFactory.find('x264enc'); \
                               assert Gst.ElementFactory.find('x265enc')";
                 starts(PYTHON, &["-c", import]).is_ok_and(|s| s.success())
+            }
+            Self::Paper => {
+                let fonts = ["truetype/wqy", "opentype/noto", "truetype/noto"];
+                let fonts = fonts.map(|kind| Path::new("/usr/share/fonts").join(kind));
+                starts("rsvg-convert", &["--version"]).is_ok_and(|s| s.success())
+                    && fonts.iter().any(|folder| folder.is_dir())
             }
         }
     }
@@ -214,6 +223,7 @@ pub const EMPTY: usize = 0;
 /// gate: a killed one leaves it in the middle of a picture.
 pub struct Camera {
     showing: Arc<AtomicUsize>,
+    pictures: Arc<Mutex<Vec<Arc<[u8]>>>>,
     fifo: PathBuf,
 }
 
@@ -237,11 +247,15 @@ impl Camera {
         let mut out = OpenOptions::new().read(true).write(true).open(fifo)?;
         let showing = Arc::new(AtomicUsize::new(EMPTY));
         let shown = Arc::clone(&showing);
+        let pictures: Vec<Arc<[u8]>> = pictures.into_iter().map(Arc::from).collect();
+        let pictures = Arc::new(Mutex::new(pictures));
+        let album = Arc::clone(&pictures);
         std::thread::spawn(move || {
             loop {
                 let next = Instant::now() + pace;
                 let at = shown.load(Ordering::Relaxed);
-                if at == usize::MAX || out.write_all(&pictures[at]).is_err() {
+                let picture = lock(&album).get(at).map(Arc::clone);
+                if picture.is_none_or(|p| out.write_all(&p).is_err()) {
                     return;
                 }
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
@@ -249,6 +263,7 @@ impl Camera {
         });
         Ok(Self {
             showing,
+            pictures,
             fifo: fifo.to_owned(),
         })
     }
@@ -266,6 +281,13 @@ impl Camera {
             unread.read_exact(&mut bytes)?;
         }
         Ok(())
+    }
+
+    /// One more picture to show, and its number.
+    pub fn add(&self, picture: Vec<u8>) -> usize {
+        let mut pictures = lock(&self.pictures);
+        pictures.push(picture.into());
+        pictures.len() - 1
     }
 
     /// Shows a picture from the next frame on.

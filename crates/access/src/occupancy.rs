@@ -16,13 +16,15 @@ use std::time::Duration;
 
 use domain::{
     Decision, Direction, Event, Monotonic, Outcome, PassId, PassNumber, PassageId, PlateNumber,
-    Verdict,
+    Reason, Verdict,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::pass::entries::{Count, Entries, Used};
-use crate::policy::{Clock, Occupancy, PolicyInput, judge};
+use crate::pass::{Token, worth};
+use crate::policy::{Clock, Occupancy, PolicyInput, judge, judge_shown};
+use crate::registry::RegistryView;
 use crate::store::record;
 use crate::store::{Area, Batch, Store, StoreError, read_area};
 
@@ -139,6 +141,8 @@ impl Stays {
 struct State {
     stays: Stays,
     held: BTreeMap<PlateNumber, Hold>,
+    /// Held for vehicles without a readable plate, which a pass let in.
+    unread: BTreeMap<PassageId, Hold>,
     entries: Entries,
 }
 
@@ -148,6 +152,27 @@ struct Hold {
     until: Monotonic,
     /// The pass of which it will use an entry.
     pass: Option<PassId>,
+}
+
+impl Hold {
+    fn new(pass: Option<PassId>, clock: Clock, at: Monotonic) -> Self {
+        let since = match clock {
+            Clock::Trusted { now, .. } => now,
+            Clock::Untrusted { .. } => Timestamp::UNIX_EPOCH,
+        };
+        Self {
+            since,
+            until: at + HELD_FOR,
+            pass,
+        }
+    }
+}
+
+impl State {
+    fn expire(&mut self, at: Monotonic) {
+        self.held.retain(|_, hold| hold.until > at);
+        self.unread.retain(|_, hold| hold.until > at);
+    }
 }
 
 /// The stays and the places held, shared by all lanes.
@@ -176,16 +201,18 @@ impl Occupancy for ForOne<'_> {
     fn count(&self) -> u32 {
         let held = self.state.held.keys();
         let more = held.filter(|p| self.plate != Some(*p) && self.state.stays.get(p).is_none());
-        (self.state.stays.len() + more.count()) as u32
+        (self.state.stays.len() + more.count() + self.state.unread.len()) as u32
     }
 
     fn entries(&self, pass: PassId) -> u32 {
         let held = self.state.held.iter();
         let more = held.filter(|(p, hold)| self.plate != Some(*p) && hold.pass == Some(pass));
+        let unread = self.state.unread.values();
+        let unread = unread.filter(|hold| hold.pass == Some(pass));
         self.state
             .entries
             .of(pass)
-            .saturating_add(more.count() as u32)
+            .saturating_add((more.count() + unread.count()) as u32)
     }
 }
 
@@ -194,6 +221,7 @@ impl Shared {
         Self(Arc::new(Mutex::new(State {
             stays,
             held: BTreeMap::new(),
+            unread: BTreeMap::new(),
             entries,
         })))
     }
@@ -243,7 +271,7 @@ impl Shared {
         at: Monotonic,
     ) -> Option<Verdict> {
         let mut state = self.state();
-        state.held.retain(|_, hold| hold.until > at);
+        state.expire(at);
         // Whose place is held already is known only once the plate is.
         let first = judge(
             input,
@@ -265,15 +293,41 @@ impl Shared {
         };
         let enters = verdict.decision == Decision::Admit && input.direction == Direction::Entry;
         if let (Some(plate), true, false) = (&verdict.plate, enters, shadow) {
-            let since = match clock {
-                Clock::Trusted { now, .. } => now,
-                Clock::Untrusted { .. } => Timestamp::UNIX_EPOCH,
+            let hold = Hold::new(verdict.evidence.pass, clock, at);
+            state.held.insert(plate.clone(), hold);
+        }
+        Some(verdict)
+    }
+
+    /// Decides about a vehicle whose verdict so far is `so_far`, and of whom somebody holds up a
+    /// genuine pass at an entry lane ([`judge_shown`]): the verdict that takes the place of the
+    /// first, if the pass changes it. Its entry, and a place, are held as in [`Shared::judge`].
+    pub fn judge_shown(
+        &self,
+        (passage, so_far): (PassageId, &Verdict),
+        token: &Token,
+        registry: &RegistryView,
+        clock: Clock,
+        shadow: bool,
+        at: Monotonic,
+    ) -> Option<Verdict> {
+        let mut state = self.state();
+        state.expire(at);
+        let own = ForOne {
+            state: &state,
+            plate: so_far.plate.as_ref(),
+        };
+        let plate = so_far.plate.as_ref();
+        let used = |pass| own.entries(pass);
+        let shown = worth(token.clone(), Some(registry), clock, plate, &used);
+        let pass = shown.pass.filter(|_| shown.reason == Reason::Pass)?;
+        let verdict = judge_shown(so_far, &pass, registry, clock, &own)?;
+        if verdict.decision == Decision::Admit && !shadow {
+            let hold = Hold::new(verdict.evidence.pass, clock, at);
+            match &verdict.plate {
+                Some(plate) => state.held.insert(plate.clone(), hold),
+                None => state.unread.insert(passage, hold),
             };
-            let until = at + HELD_FOR;
-            let pass = verdict.evidence.pass;
-            state
-                .held
-                .insert(plate.clone(), Hold { since, until, pass });
         }
         Some(verdict)
     }
@@ -282,12 +336,15 @@ impl Shared {
     pub(crate) fn commit(
         &self,
         moves: Vec<Move>,
-        ended: &[PlateNumber],
+        ended: &[Ended],
         counts: Vec<(PassNumber, Count)>,
     ) {
         let mut state = self.state();
-        for plate in ended {
-            state.held.remove(plate);
+        for ended in ended {
+            state.unread.remove(&ended.passage);
+            if let Some(plate) = &ended.plate {
+                state.held.remove(plate);
+            }
         }
         for next in moves {
             state.stays.apply(next);
@@ -296,12 +353,85 @@ impl Shared {
     }
 }
 
-/// The plates whose entries end with these events: their places are held no more.
-pub(crate) fn ended<'a>(events: impl Iterator<Item = &'a Event>) -> Vec<PlateNumber> {
+/// A visit to an entry lane that has ended: its place is held no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    passage: PassageId,
+    plate: Option<PlateNumber>,
+}
+
+/// The entries that end with these events.
+pub(crate) fn ended<'a>(events: impl Iterator<Item = &'a Event>) -> Vec<Ended> {
     events
         .filter_map(|event| match event {
-            Event::Passage(record) if record.direction == Direction::Entry => record.plate.clone(),
+            Event::Passage(record) if record.direction == Direction::Entry => Some(Ended {
+                passage: record.passage,
+                plate: record.plate.clone(),
+            }),
             _ => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::verdict::Evidence;
+    use jiff::civil::date;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::pass::{Bearer, Pass};
+    use crate::registry::book::{Book, Record};
+
+    /// The entry that a paper gives is held from the admission to the end of the visit, also for a
+    /// vehicle whose plate nobody could read.
+    #[test]
+    fn the_last_entry_of_a_paper_is_given_once() {
+        let pass = Pass {
+            bearer: Bearer::Supplier,
+            entries: Some(1),
+            ..Pass::blank(
+                PassNumber::new(700).unwrap(),
+                date(2026, 1, 1),
+                date(2026, 12, 31),
+            )
+        };
+        let token = Token::of(&pass).unwrap();
+        let book = Book::of([Record::Pass(Box::new(pass))]);
+        let view = RegistryView::with_book(1, Vec::new(), book);
+        let clock = Clock::Trusted {
+            local: date(2026, 11, 25).at(10, 0, 0, 0),
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let visit = |n| PassageId(Uuid::from_u128(n));
+        let plate: PlateNumber = "沪A99999".parse().unwrap();
+        let verdicts = [
+            Verdict::new(Reason::Unread, None, Evidence::default()),
+            Verdict::new(Reason::NotRegistered, Some(plate), Evidence::default()),
+        ];
+        for so_far in &verdicts {
+            let shared = Shared::default();
+            let shown = |n, shadow, second: u64| {
+                let at = Monotonic::from_millis(second * 1000);
+                let so_far = (visit(n), so_far);
+                let verdict = shared.judge_shown(so_far, &token, &view, clock, shadow, at);
+                verdict.map(|v| v.reason)
+            };
+            // A lane that only watches takes nothing.
+            assert_eq!(shown(1, true, 0), Some(Reason::PassShown));
+            assert_eq!(shown(1, false, 1), Some(Reason::PassShown));
+            let other = (visit(2), &verdicts[0]);
+            let at = Monotonic::from_millis(2000);
+            assert_eq!(
+                shared.judge_shown(other, &token, &view, clock, false, at),
+                None
+            );
+            let ended = Ended {
+                passage: visit(1),
+                plate: so_far.plate.clone(),
+            };
+            shared.commit(Vec::new(), &[ended], Vec::new());
+            assert_eq!(shown(3, false, 3), Some(Reason::PassShown));
+        }
+    }
 }

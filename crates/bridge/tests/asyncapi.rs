@@ -150,6 +150,11 @@ fn events() -> Vec<Event> {
             plate: None,
             by: "guard".to_owned(),
         },
+        Event::PassShown {
+            lane: lane.clone(),
+            pass: Some(pass()),
+            reason: Reason::Pass,
+        },
         Event::Alarm {
             code: "server-silent".to_owned(),
             message: "the committee's server has acknowledged nothing for 10 minutes".to_owned(),
@@ -191,6 +196,7 @@ fn events() -> Vec<Event> {
             | Event::Registry { .. }
             | Event::MarkedOutside { .. }
             | Event::PassUsed { .. }
+            | Event::PassShown { .. }
             | Event::Alarm { .. }
             | Event::Command { .. }
             | Event::MessageRefused { .. }
@@ -473,7 +479,7 @@ fn every_message_fits_its_schema_and_a_changed_one_does_not() {
         }
         *seen.entry(schema).or_insert(0) += 1;
     }
-    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (18, 7, 4));
+    assert_eq!((seen["Entry"], seen["Order"], seen["Response"]), (19, 7, 4));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::pass::PassId;
 use crate::passage::{PassageId, PassageRecord};
 use crate::plate::PlateNumber;
 use crate::sync::{Edition, RegisterVersion};
-use crate::verdict::Verdict;
+use crate::verdict::{Reason, Verdict};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -137,6 +137,17 @@ pub enum Event {
         plate: Option<PlateNumber>,
         /// Who looked.
         by: String,
+    },
+    /// Somebody held a numbered pass up to the camera. What it is worth is written down when it is
+    /// first shown, and again once a minute at most.
+    PassShown {
+        /// The lane.
+        lane: Name,
+        /// The pass; none if the paper is not genuine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pass: Option<PassId>,
+        /// [`Reason::Pass`] if it holds, else why not.
+        reason: Reason,
     },
     /// Something needs a person.
     Alarm {
@@ -315,6 +326,7 @@ impl Event {
             Self::Registry { .. } => "registry",
             Self::MarkedOutside { .. } => "marked-outside",
             Self::PassUsed { .. } => "pass-used",
+            Self::PassShown { .. } => "pass-shown",
             Self::Alarm { .. } => "alarm",
             Self::Command { .. } => "command",
             Self::MessageRefused { .. } => "message-refused",
@@ -327,6 +339,7 @@ impl Event {
         match self {
             Self::Verdict { lane, .. }
             | Self::GuardAnswered { lane, .. }
+            | Self::PassShown { lane, .. }
             | Self::Camera { lane, .. } => Some(lane),
             Self::Passage(record) => Some(&record.lane),
             Self::Command { lane, .. } => lane.as_ref(),

@@ -121,6 +121,8 @@ reasons! {
     Visitor = "visitor", Admit, "住户预约访客";
     /// Its numbered pass is valid.
     Pass = "pass", Admit, "持有效通行证";
+    /// It is not known, but a valid pass of a supplier was held up to the camera.
+    PassShown = "pass-shown", Admit, "出示有效供应商通行证";
     /// A kind of vehicle that always passes here.
     AlwaysPasses = "always-passes", Admit, "特种车辆放行";
     /// Leaving: nobody is locked in.

@@ -31,14 +31,28 @@ pub fn check(
     plate: Option<&PlateNumber>,
     used: &dyn Fn(PassId) -> u32,
 ) -> Shown {
+    match Token::verify(text, keys) {
+        Ok(token) => worth(token, registry, clock, plate, used),
+        Err(why) => Shown {
+            reason: why.reason(),
+            token: None,
+            pass: None,
+        },
+    }
+}
+
+/// What a genuine paper is worth; as [`check`], for a token whose signature was looked at before.
+pub fn worth(
+    token: Token,
+    registry: Option<&RegistryView>,
+    clock: Clock,
+    plate: Option<&PlateNumber>,
+    used: &dyn Fn(PassId) -> u32,
+) -> Shown {
     let shown = |reason, token: Option<Token>, pass: Option<&Pass>| Shown {
         reason,
         token,
         pass: pass.cloned(),
-    };
-    let token = match Token::verify(text, keys) {
-        Ok(token) => token,
-        Err(why) => return shown(why.reason(), None, None),
     };
     let Some(registry) = registry else {
         return shown(Reason::RegistryUnavailable, Some(token), None);

@@ -5,6 +5,7 @@
 //!   foot, a supplier's, or a blank that is bound later.
 //! - [`token`] is what stands in its QR code: the same facts in few bytes, signed by the gate.
 //! - [`check`] says what a token that was shown is worth: signature, register, day, entries, plate.
+//! - [`held_up`] says which of the papers that a lane's camera has seen may still be used.
 //! - [`entries`] counts how often a pass was used, in one batch with the passage that used it.
 //!
 //! ```text
@@ -18,6 +19,7 @@
 
 pub mod check;
 pub mod entries;
+pub mod held_up;
 #[cfg(test)]
 mod tests;
 pub mod token;
@@ -29,7 +31,8 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Clock;
 use crate::registry::Label;
 
-pub use check::{Shown, check};
+pub use check::{Shown, check, worth};
+pub use held_up::HeldUp;
 pub use token::{Token, TokenError};
 
 /// Whose a pass is.

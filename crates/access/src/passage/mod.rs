@@ -118,6 +118,9 @@ pub enum Input<'a> {
         /// Who answered.
         by: &'a str,
     },
+    /// A pass was held up for this passage, the one in doubt ([`Lane::in_doubt`]), and this is its
+    /// verdict now.
+    PassShown(PassageId, &'a Verdict),
     /// The barrier began to open for `passage`.
     Opened(PassageId),
     /// The barrier did not open for `passage`.
@@ -210,6 +213,18 @@ impl Lane {
         self.open.iter().find(|p| p.asking.is_some()).map(|p| p.id)
     }
 
+    /// The vehicle in front, if it wants in, has its verdict and may not pass: whom a pass that is
+    /// held up now is for.
+    pub fn in_doubt(&self, now: Now) -> Option<(PassageId, &Verdict)> {
+        if self.settings.direction != Direction::Entry {
+            return None;
+        }
+        let p = &self.open[self.front(now)?];
+        let (verdict, _) = p.verdict.as_ref()?;
+        let admitted = verdict.decision == domain::Decision::Admit;
+        (!admitted && !p.has_passed(now.monotonic)).then_some((p.id, verdict))
+    }
+
     /// Takes one input and says what to do about it.
     pub fn step(
         &mut self,
@@ -224,6 +239,11 @@ impl Lane {
             Input::Loop(occupied) => self.feel(now, occupied, new_id),
             Input::Answer { passage, admit, by } => {
                 self.answer(now, passage, admit, by, &mut actions);
+            }
+            Input::PassShown(id, verdict) => {
+                if self.in_doubt(now).is_some_and(|(doubted, _)| doubted == id) {
+                    self.give(now, id, verdict.clone(), &mut actions);
+                }
             }
             Input::Opened(id) => {
                 if let Some(p) = self.find(id) {

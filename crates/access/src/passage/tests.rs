@@ -253,6 +253,50 @@ fn the_guard_is_asked_and_answers_or_stays_silent() {
     assert_eq!(w.openings.len(), 1);
 }
 
+fn shown(plate: Option<PlateNumber>) -> Verdict {
+    Verdict::new(Reason::PassShown, plate, Evidence::default())
+}
+
+#[test]
+fn a_pass_held_up_opens_for_the_vehicle_in_doubt_and_ends_the_question() {
+    let mut w = World::new(Trigger::Picture);
+    assert_eq!(w.lane.in_doubt(w.now()), None);
+    w.enter(1, "京B00001", 120.0);
+    w.frames(30);
+    let (id, so_far) = w.lane.in_doubt(w.now()).unwrap();
+    assert_eq!(
+        (so_far.reason, w.asking.as_slice()),
+        (Reason::Ambiguous, [id].as_slice())
+    );
+    let verdict = shown(so_far.plate.clone());
+    // Another visit's verdict is nothing to this one.
+    w.tell(Input::PassShown(PassageId(Uuid::from_u128(99)), &verdict));
+    assert!(w.openings.is_empty());
+    w.tell(Input::PassShown(id, &verdict));
+    assert_eq!((w.openings.len(), w.asking.len()), (1, 0));
+    assert_eq!(w.lane.in_doubt(w.now()), None);
+    w.tell(Input::PassShown(id, &verdict));
+    w.leave(1);
+    w.frames(60);
+    assert_eq!(w.openings.len(), 1);
+    assert_eq!(w.reasons(), [Reason::Ambiguous, Reason::PassShown]);
+    assert_eq!(w.outcomes(), [Outcome::Passed]);
+}
+
+#[test]
+fn a_refused_vehicle_is_in_doubt_and_on_an_exit_nobody_is() {
+    for (direction, doubted) in [(Direction::Entry, true), (Direction::Exit, false)] {
+        let settings = Settings {
+            direction,
+            ..Settings::new("entry".parse().unwrap())
+        };
+        let mut w = World::with(settings);
+        w.enter(1, "沪AK7788", 120.0);
+        w.frames(30);
+        assert_eq!(w.lane.in_doubt(w.now()).is_some(), doubted);
+    }
+}
+
 #[test]
 fn the_guards_button_answers_the_question_without_a_second_opening() {
     let mut w = World::new(Trigger::Picture);

@@ -34,7 +34,7 @@ use crate::registry::{Ranked, RegistryView};
 pub use explain::explain;
 pub use replay::{ReplayError, replay, replay_picture, seen};
 pub(crate) use rules::Standing;
-pub use rules::{Clock, Empty, Occupancy, judge};
+pub use rules::{Clock, Empty, Occupancy, judge, judge_shown};
 
 /// By how much a hypothesis must win, in 1/1024 nat (see [`Score`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

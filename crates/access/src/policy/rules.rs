@@ -22,7 +22,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::{PolicyInput, decide};
-use crate::pass::Pass;
+use crate::pass::{Bearer, Pass};
 use crate::registry::book::Rules;
 use crate::registry::{Label, RegistryView, Vehicle};
 
@@ -174,6 +174,62 @@ pub fn judge(input: &PolicyInput<'_>, clock: Clock, occupancy: &dyn Occupancy) -
         passes,
     }));
     Some(Verdict::new(reason, seen.plate, evidence))
+}
+
+/// What a pass does for a vehicle that has its verdict `so_far` on an entry lane; nothing, if it
+/// changes nothing. `pass` is one that holds now ([`crate::pass::worth`]), and was held up to the
+/// lane's camera.
+///
+/// Only a supplier's pass speaks for whatever vehicle he comes with, and only where the picture left
+/// it open who that is: what the rules found against a known plate stands, and a blocked plate stays
+/// out whoever holds a paper. A pass that binds a plate does its work through the plate.
+pub fn judge_shown(
+    so_far: &Verdict,
+    pass: &Pass,
+    view: &RegistryView,
+    clock: Clock,
+    occupancy: &dyn Occupancy,
+) -> Option<Verdict> {
+    let open = matches!(
+        so_far.reason,
+        Reason::NotRegistered | Reason::Ambiguous | Reason::UnclearPicture | Reason::Unread
+    );
+    if !open || pass.bearer != Bearer::Supplier {
+        return None;
+    }
+    let asked = Asked {
+        occupancy,
+        answers: RefCell::default(),
+        entries: RefCell::default(),
+    };
+    let court = Court {
+        view,
+        rules: view.book().rules(),
+        clock,
+        inside: &asked,
+    };
+    let evidence = &so_far.evidence;
+    let scored = [&evidence.registered, &evidence.stranger];
+    let likely = scored.into_iter().flatten().map(|scored| &scored.plate);
+    if so_far
+        .plate
+        .iter()
+        .chain(likely)
+        .any(|p| court.is_blocked(p))
+    {
+        return None;
+    }
+    let full = match &so_far.plate {
+        Some(plate) => court.is_full(plate),
+        None => court.is_full_but_for(0),
+    };
+    let reason = court
+        .closed()
+        .or_else(|| full.then_some(Reason::CompoundFull))
+        .unwrap_or(Reason::PassShown);
+    let mut evidence = so_far.evidence.clone();
+    evidence.pass = (reason == Reason::PassShown).then(|| pass.id());
+    Some(Verdict::new(reason, so_far.plate.clone(), evidence))
 }
 
 /// Writes down of whom the rules asked, so that they can be asked again.
@@ -505,12 +561,15 @@ impl Court<'_> {
     }
 
     fn is_full(&self, plate: &PlateNumber) -> bool {
-        let Some(capacity) = self.rules.capacity else {
-            return false;
-        };
         // A vehicle whose exit was missed does not take room twice.
-        let own = u32::from(self.inside.inside(plate).is_some());
-        self.inside.occupancy.count().saturating_sub(own) >= capacity
+        self.is_full_but_for(u32::from(self.inside.inside(plate).is_some()))
+    }
+
+    fn is_full_but_for(&self, vehicles: u32) -> bool {
+        let count = self.inside.occupancy.count().saturating_sub(vehicles);
+        self.rules
+            .capacity
+            .is_some_and(|capacity| count >= capacity)
     }
 }
 

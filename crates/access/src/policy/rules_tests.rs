@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, date};
 use proptest::prelude::*;
 
-use super::rules::{Clock, Occupancy, judge};
+use super::rules::{Clock, Occupancy, judge, judge_shown};
 use super::tests::{alphabet, plate, sighting};
 use super::{Margins, PolicyInput, decide, explain, replay};
 use crate::pass::{Bearer, Pass};
@@ -706,4 +706,102 @@ fn a_pass_is_used_only_where_nothing_else_admits_and_never_against_a_rule() {
         (verdict.reason, verdict.evidence.pass),
         (Reason::HouseholdRestricted, None)
     );
+}
+
+fn supplier() -> Pass {
+    Pass {
+        bearer: Bearer::Supplier,
+        ..pass(700, "苏E12345")
+    }
+}
+
+#[test]
+fn a_suppliers_paper_speaks_for_a_vehicle_that_the_picture_left_open_and_for_no_other() {
+    let yard = Yard::default();
+    let blocked = Record::Block(Block {
+        plate: plate("苏E66666"),
+        reason: "owes for three years".into(),
+        until: None,
+    });
+    let full = view(vec![car("苏E12345", "3-2")], vec![blocked]);
+    let shown = |so_far: &Verdict, pass: &Pass| judge_shown(so_far, pass, &full, at(NOW), &yard);
+    let unknown = Gate::entry(&full, &yard).verdict("沪A99999");
+    assert_eq!(unknown.reason, Reason::NotRegistered);
+    let admitted = shown(&unknown, &supplier()).unwrap();
+    assert_eq!(
+        (admitted.decision, admitted.reason),
+        (Decision::Admit, Reason::PassShown)
+    );
+    assert_eq!(admitted.plate, unknown.plate);
+    assert_eq!(admitted.evidence.pass, Some(supplier().id()));
+    // What the picture said stays in the evidence, so that both can be looked at later.
+    assert_eq!(admitted.evidence.stranger, unknown.evidence.stranger);
+
+    // Papers that are not a supplier's say nothing about the vehicle.
+    for bearer in [
+        Bearer::Blank,
+        Bearer::Foot,
+        Bearer::Vehicle(plate("沪A99999")),
+    ] {
+        let other = Pass {
+            bearer,
+            ..supplier()
+        };
+        assert_eq!(shown(&unknown, &other), None);
+    }
+    // A plate that is barred stays out, also where the picture is not sure that it is that plate.
+    let barred = Gate::entry(&full, &yard).verdict("苏E66666");
+    assert_eq!(barred.reason, Reason::Blocked);
+    assert_eq!(shown(&barred, &supplier()), None);
+    let perhaps = Verdict::new(
+        Reason::UnclearPicture,
+        None,
+        domain::verdict::Evidence {
+            stranger: barred.evidence.stranger.clone(),
+            ..domain::verdict::Evidence::default()
+        },
+    );
+    assert!(perhaps.evidence.stranger.is_some());
+    assert_eq!(shown(&perhaps, &supplier()), None);
+    // Verdicts of rules and of people stand.
+    for reason in Reason::ALL {
+        let open = [
+            Reason::NotRegistered,
+            Reason::Ambiguous,
+            Reason::UnclearPicture,
+            Reason::Unread,
+        ];
+        let so_far = Verdict::new(*reason, None, domain::verdict::Evidence::default());
+        let changed = shown(&so_far, &supplier()).map(|v| v.reason);
+        let expected = open.contains(reason).then_some(Reason::PassShown);
+        assert_eq!(changed, expected, "{reason:?}");
+    }
+}
+
+#[test]
+fn a_closure_and_a_full_compound_stop_a_supplier_too() {
+    let unread = Verdict::new(Reason::Unread, None, domain::verdict::Evidence::default());
+    let reason = |records: Vec<Record>, yard: &Yard| {
+        let view = view(Vec::new(), records);
+        judge_shown(&unread, &supplier(), &view, at(NOW), yard).map(|v| v.reason)
+    };
+    let closure = Record::Closure(Closure {
+        id: label("paving"),
+        from: NOW - jiff::Span::new().hours(1),
+        until: NOW + jiff::Span::new().hours(1),
+        reason: "new paving".into(),
+    });
+    assert_eq!(
+        reason(vec![closure], &Yard::default()),
+        Some(Reason::Closed)
+    );
+    let rules = |capacity| {
+        vec![Record::Rules(Rules {
+            capacity: Some(capacity),
+            ..Rules::default()
+        })]
+    };
+    let yard = Yard::with(&[("苏E12345", 2), ("苏E12346", 2)]);
+    assert_eq!(reason(rules(2), &yard), Some(Reason::CompoundFull));
+    assert_eq!(reason(rules(3), &yard), Some(Reason::PassShown));
 }

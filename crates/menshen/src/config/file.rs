@@ -96,6 +96,7 @@ pub(super) struct LaneFile {
     pub(super) trigger: Option<TriggerFile>,
     pub(super) mode: Option<Mode>,
     pub(super) arrival_loop: Option<LineConfig>,
+    pub(super) read_passes: Option<bool>,
     #[serde(with = "humantime_serde")]
     pub(super) decide_within: Option<Duration>,
     #[serde(with = "humantime_serde")]

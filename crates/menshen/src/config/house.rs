@@ -100,6 +100,8 @@ pub(crate) struct Lane {
     pub(crate) barrier: usize,
     /// Whether an arrival loop is wired (to the barrier, under this lane's name).
     pub(crate) arrival_loop: bool,
+    /// Whether its camera reads passes that are held up to it.
+    pub(crate) read_passes: bool,
     /// Its camera, validated.
     pub(crate) camera: CameraConfig,
 }

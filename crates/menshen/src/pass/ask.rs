@@ -11,6 +11,7 @@ use access::pass::entries::Count;
 use access::pass::{Pass, Shown, Token, check};
 use access::policy::Clock;
 use bridge::keys::{own_secret, read_secret};
+use domain::signing::PublicKey;
 use domain::{PassId, PassNumber, PlateNumber, Reason};
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,20 @@ pub(crate) fn key_path(store: &Path) -> PathBuf {
     store.join("pass.key")
 }
 
+/// The keys whose passes count here; none before the first pass is printed.
+///
+/// # Errors
+/// If there is a key that cannot be read.
+pub(crate) fn public_keys(store: &Path) -> Result<Vec<PublicKey>, String> {
+    let path = key_path(store);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![
+        read_secret(&path).map_err(|e| e.to_string())?.public(),
+    ])
+}
+
 /// Answers from a ledger; `store` is the folder with the key, `stamp` this moment, `clock` what is
 /// known of the time.
 ///
@@ -110,12 +125,7 @@ pub(crate) fn answer(
         }
         Ask::Sign { numbers } => sign(ledger, &numbers, store)?,
         Ask::Check { text, plate, admit } => {
-            let path = key_path(store);
-            let keys = if path.exists() {
-                vec![read_secret(&path).map_err(|e| e.to_string())?.public()]
-            } else {
-                Vec::new()
-            };
+            let keys = public_keys(store)?;
             let used = |id: PassId| ledger.inside().entries_of(id);
             let plate_read = plate.as_ref();
             let shown = check(&text, &keys, ledger.registry(), clock, plate_read, &used);

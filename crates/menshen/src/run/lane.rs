@@ -30,6 +30,7 @@ use vision::tracker::Tracker;
 
 use super::barriers::{BarrierLink, FrameTimes, Opening};
 use super::clock::{self, WallClock};
+use super::papers::Papers;
 use super::pictures::{Pictures, Shot};
 use super::records::Records;
 
@@ -101,6 +102,8 @@ pub(crate) struct LaneThread {
     pub(crate) barrier: Arc<BarrierLink>,
     pub(crate) records: Records,
     pub(crate) pictures: Pictures,
+    /// Reads passes that are held up; none on lanes that do not.
+    pub(crate) papers: Option<Papers>,
     pub(crate) clock: WallClock,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) latencies: Arc<Mutex<Latencies>>,
@@ -173,6 +176,11 @@ impl LaneThread {
                 let actions = self.step(&mut lane, &alphabet, clock::now(), Input::Tick);
                 self.act(actions, &mut going_on, latest.as_ref(), None);
             }
+            if let Some((id, verdict)) = self.shown(&lane, latest.as_ref()) {
+                let shown = Input::PassShown(id, &verdict);
+                let actions = self.step(&mut lane, &alphabet, clock::now(), shown);
+                self.act(actions, &mut going_on, latest.as_ref(), None);
+            }
             let asking = lane.asking();
             *self
                 .pulse
@@ -196,6 +204,17 @@ impl LaneThread {
         };
         self.pulse.frames.fetch_add(1, Ordering::Relaxed);
         (self.tracker.observe(frame.at, &readings), timings)
+    }
+
+    /// The verdict that a pass held up to the camera changes, if one does.
+    fn shown(&mut self, lane: &Lane, latest: Option<&Frame>) -> Option<(PassageId, Verdict)> {
+        let (papers, records) = (self.papers.as_mut()?, &self.records);
+        let now = clock::now();
+        if let Some(frame) = latest {
+            papers.offer(frame, records);
+        }
+        papers.take(&self.settings.lane, now, records);
+        papers.judge(lane, now, records)
     }
 
     fn step(

@@ -19,6 +19,7 @@ pub(crate) mod clock;
 mod guardroom;
 mod lane;
 mod orders;
+mod papers;
 mod pictures;
 pub(crate) mod records;
 pub(crate) mod socket;
@@ -453,6 +454,7 @@ impl Common {
         let link = Arc::new(link);
         let keeper = LaneKeeper {
             settings: lane.settings.clone(),
+            read_passes: lane.read_passes,
             margins,
             models: self.models.clone(),
             camera: Arc::new(camera),

@@ -22,6 +22,7 @@ use access::registry::import::{Column, Imported};
 use bridge::{BridgeHandle, Declined, Outbox, OutboxError, PageTaken, State, SyncStep};
 use domain::command::{DeviceName, Refusal};
 use domain::event::RegistryChange;
+use domain::signing::PublicKey;
 use domain::sync::{Manifest, Page, Report};
 use domain::verdict::Inside;
 use domain::{Event, Name, Outcome, PassageId, PassageRecord};
@@ -67,6 +68,7 @@ pub(crate) struct Records {
     clock: WallClock,
     inside: Shared,
     not_before: Option<Date>,
+    keys: PassKeys,
 }
 
 impl std::fmt::Debug for Records {
@@ -97,6 +99,11 @@ impl Records {
         &self.inside
     }
 
+    /// The keys whose passes count here.
+    pub(crate) fn pass_keys(&self) -> Arc<[PublicKey]> {
+        self.keys.get()
+    }
+
     /// What is known of the time, for the rules.
     pub(crate) fn time(&self) -> Clock {
         self.clock.known(self.not_before)
@@ -111,6 +118,33 @@ impl Records {
     }
 }
 
+/// The public half of the key that signs this gate's passes, which lanes look at without waiting
+/// for a disk.
+#[derive(Clone)]
+struct PassKeys(Arc<RwLock<Arc<[PublicKey]>>>);
+
+impl PassKeys {
+    /// Reads the key; there is none before the first pass is printed.
+    fn read(store: &Path) -> Self {
+        let keys = Self(Arc::new(RwLock::new(Arc::new([]))));
+        keys.read_again(store);
+        keys
+    }
+
+    fn read_again(&self, store: &Path) {
+        match ask::public_keys(store) {
+            Ok(keys) => {
+                *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+            }
+            Err(e) => warn!("the key of the passes could not be read, no pass counts: {e}"),
+        }
+    }
+
+    fn get(&self) -> Arc<[PublicKey]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The ledger, shared by its thread, the bridge and the socket.
 #[derive(Clone)]
 pub(crate) struct Books {
@@ -122,6 +156,7 @@ pub(crate) struct Books {
     /// The store's folder, with the key of the passes.
     folder: PathBuf,
     device: DeviceName,
+    keys: PassKeys,
     /// Conflicts of the last synchronisation that nobody was told of yet.
     contested: Arc<AtomicU64>,
 }
@@ -151,6 +186,7 @@ impl Books {
             clock,
             not_before,
             folder: folder.to_owned(),
+            keys: PassKeys::read(folder),
             device: DeviceName {
                 site: house.site.name.clone(),
                 device: house.site.device.clone(),
@@ -217,6 +253,7 @@ impl Books {
                 clock: self.clock.clone(),
                 inside: self.ledger().inside().clone(),
                 not_before: self.not_before,
+                keys: self.keys.clone(),
             },
             thread,
         ))
@@ -233,8 +270,13 @@ impl Books {
         bridge: Option<&BridgeHandle>,
     ) -> Result<Answer, String> {
         let mut ledger = self.ledger();
+        // Whoever prints the first pass makes the key.
+        let passes = matches!(change, Change::Pass { .. });
         let (answer, changed) =
             change_register(&mut ledger, change, by, &self.clock, &self.folder)?;
+        if passes {
+            self.keys.read_again(&self.folder);
+        }
         if let Some(changed) = changed {
             self.tell(&ledger, changed, by, bridge);
         }

@@ -19,6 +19,7 @@ use vision::tracker::{self, Tracker};
 use super::barriers::BarrierLink;
 use super::clock::WallClock;
 use super::lane::{LaneThread, Message, Pulse};
+use super::papers::Papers;
 use super::pictures::Pictures;
 use super::records::Records;
 
@@ -28,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// What a lane's thread is made from, again and again.
 pub(crate) struct LaneKeeper {
     pub(crate) settings: Settings,
+    /// Whether passes that are held up to the camera are read.
+    pub(crate) read_passes: bool,
     pub(crate) margins: Margins,
     pub(crate) models: Models,
     pub(crate) camera: Arc<CameraHandle>,
@@ -88,6 +91,10 @@ impl LaneKeeper {
             barrier: Arc::clone(&self.barrier),
             records: self.records.clone(),
             pictures: self.pictures.clone(),
+            papers: self
+                .read_passes
+                .then(|| Papers::start(&self.settings.lane))
+                .flatten(),
             clock: self.clock.clone(),
             pulse: Arc::clone(&self.pulse),
             latencies: Arc::clone(&self.latencies),

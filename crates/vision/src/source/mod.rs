@@ -34,7 +34,6 @@ mod pictures;
 mod pipe;
 mod rtsp;
 mod session;
-mod slot;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -49,10 +48,10 @@ pub use config::{CameraConfig, Kind, Problem};
 pub use health::Change;
 
 use crate::frame::Frame;
+use crate::slot::Slot;
 use config::Plan;
 use health::{Action, Health, Input};
 use session::{Arrival, Inbox, Pixels, Post, Session, Source};
-use slot::Slot;
 
 /// How often the supervisor looks whether time alone changes something.
 const TICK: Duration = Duration::from_millis(50);

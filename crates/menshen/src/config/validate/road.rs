@@ -128,8 +128,23 @@ pub(super) fn road(
         if let (Some(camera), Some(barrier)) = (camera, barrier) {
             same_camera(&path, &camera, &lanes, findings);
             let arrival_loop = typed.arrival_loop.is_some();
+            let entry = settings.direction == Direction::Entry;
+            if !entry && typed.read_passes == Some(true) {
+                findings.warning(
+                    &path.key("read_passes"),
+                    Words::new(
+                        format!("车道 {} 是出口，不看通行证：出口谁都放行", settings.lane),
+                        format!(
+                            "lane {} is an exit and reads no passes: everybody may leave",
+                            settings.lane
+                        ),
+                    ),
+                    Words::new("删去 read_passes", "take read_passes out"),
+                );
+            }
             let lane = Lane {
                 settings,
+                read_passes: entry && typed.read_passes.unwrap_or(true),
                 barrier,
                 arrival_loop,
                 camera,

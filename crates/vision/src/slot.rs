@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// A slot of depth one between two threads.
 #[derive(Debug)]
-pub(super) struct Slot<T> {
+pub(crate) struct Slot<T> {
     held: Mutex<Held<T>>,
     changed: Condvar,
 }
@@ -22,7 +22,7 @@ struct Held<T> {
 
 impl<T> Slot<T> {
     /// An empty, open slot.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             held: Mutex::new(Held {
                 latest: None,
@@ -38,7 +38,7 @@ impl<T> Slot<T> {
     }
 
     /// Puts `value` in, throwing away what was not taken.
-    pub(super) fn put(&self, value: T) {
+    pub(crate) fn put(&self, value: T) {
         let mut held = self.lock();
         if held.latest.replace(value).is_some() {
             held.replaced += 1;
@@ -49,7 +49,7 @@ impl<T> Slot<T> {
 
     /// Waits at most `timeout` for a value. A closed slot still gives its last value, then
     /// answers `None` at once.
-    pub(super) fn take(&self, timeout: Duration) -> Option<T> {
+    pub(crate) fn take(&self, timeout: Duration) -> Option<T> {
         let until = Instant::now().checked_add(timeout);
         let mut held = self.lock();
         loop {
@@ -71,19 +71,19 @@ impl<T> Slot<T> {
     }
 
     /// Nothing more will be put in.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
     /// Whether the slot is closed and empty.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         let held = self.lock();
         held.closed && held.latest.is_none()
     }
 
     /// How many values were thrown away because nobody took them in time.
-    pub(super) fn replaced(&self) -> u64 {
+    pub(crate) fn replaced(&self) -> u64 {
         self.lock().replaced
     }
 }
