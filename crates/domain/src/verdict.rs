@@ -85,11 +85,13 @@ macro_rules! reasons {
             }
 
             /// Whether it was given on top of the verdict before it, whose evidence it keeps: by a
-            /// person, by their silence, or because the vehicle did not move.
+            /// person, by their silence, by a pass that was held up, or because the vehicle did not
+            /// move.
             pub const fn follows_another(self) -> bool {
                 matches!(
                     self,
-                    Self::GuardAdmitted
+                    Self::PassShown
+                        | Self::GuardAdmitted
                         | Self::GuardRefused
                         | Self::GuardSilent
                         | Self::StillWaiting

@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use access::policy::{
-    Margins, PolicyInput, Scores, explain, replay, replay_picture, seen as seen_again,
+    Margins, PolicyInput, Scores, explain, replay_picture, replay_verdict, seen as seen_again,
 };
 use access::registry::RegistryView;
 use access::registry::book::Book;
@@ -233,7 +233,7 @@ fn one(
     show(verdict, alphabet)?;
     if verdict.reason.follows_another() {
         println!(
-            "a person or time decided; only the evidence of the verdict before is reached again / 由人或超时决定，只核对此前的依据"
+            "a person, a pass that was held up, or time decided; only the evidence of the verdict before is reached again / 由人、所出示的通行证或超时决定，只核对此前的依据"
         );
     }
     let again = if args.picture {
@@ -361,29 +361,18 @@ fn whole_again(
         final_look: true,
         margins: &margins,
     };
-    if verdict.reason.follows_another() && evidence.circumstances.is_none() {
-        // Nothing had been decided before.
-        return Ok(verdict.clone());
-    }
-    let again = replay(evidence, &input).map_err(|e| {
+    let again = replay_verdict(verdict, &input).map_err(|e| {
         fail(
             WRONG_USAGE,
             format_args!("{e}; --picture needs no register / 可用 --picture 只核对图片部分"),
         )
     })?;
-    let Some(again) = again else {
-        return Err(fail(
+    again.ok_or_else(|| {
+        fail(
             FOUND_WRONG,
             "DIFFERENT: this time the picture asks for another look / 不同：重算时需要再看一眼",
-        ));
-    };
-    if verdict.reason.follows_another() {
-        return Ok(Verdict {
-            evidence: again.evidence,
-            ..verdict.clone()
-        });
-    }
-    Ok(again)
+        )
+    })
 }
 
 /// The register at a version: that of now, with everything taken back that changed since.

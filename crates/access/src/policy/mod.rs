@@ -32,7 +32,7 @@ use serde_json::Value;
 use crate::registry::{Ranked, RegistryView};
 
 pub use explain::explain;
-pub use replay::{ReplayError, replay, replay_picture, seen};
+pub use replay::{ReplayError, replay, replay_picture, replay_verdict, seen};
 pub(crate) use rules::Standing;
 pub use rules::{Clock, Empty, Occupancy, judge, judge_shown};
 

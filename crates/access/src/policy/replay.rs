@@ -1,9 +1,10 @@
 //! Reaching a stored verdict again from its evidence.
 
 use domain::reading::{Alphabet, Matrix, MatrixError, Quad};
-use domain::verdict::Evidence;
-use domain::{Direction, Sighting, Verdict};
+use domain::verdict::{Circumstances, Evidence};
+use domain::{Direction, Reason, Sighting, Verdict};
 
+use super::rules::reason_shown;
 use super::{Clock, Margins, PolicyInput, decide, judge};
 use crate::registry::{RegistryView, Vehicle};
 
@@ -59,12 +60,7 @@ pub fn replay(
         return Ok(decide(&input));
     };
     let margins = Margins::from_names(&then.margins).ok_or(ReplayError::Margins)?;
-    let clock = match (then.local_time, then.time) {
-        (Some(local), Some(now)) => Clock::Trusted { local, now },
-        _ => Clock::Untrusted {
-            not_before: then.not_before,
-        },
-    };
+    let clock = clock_of(then);
     let input = PolicyInput {
         direction: then.direction,
         final_look: then.final_look,
@@ -72,6 +68,58 @@ pub fn replay(
         ..input
     };
     Ok(judge(&input, clock, then.as_ref()))
+}
+
+/// What was known of the time.
+fn clock_of(then: &Circumstances) -> Clock {
+    match (then.local_time, then.time) {
+        (Some(local), Some(now)) => Clock::Trusted { local, now },
+        _ => Clock::Untrusted {
+            not_before: then.not_before,
+        },
+    }
+}
+
+/// Reaches a whole verdict again, whatever brought it about; `input` as in [`replay`].
+///
+/// What somebody or something else than the picture brought about (a person, their silence, a pass
+/// that was held up) is taken as it is recorded, with the pass that it names; the evidence beneath it
+/// is reached again. A closed or full compound before which a pass was held up is asked for again with
+/// the time and the vehicles inside of the verdict before it, a few seconds earlier.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_verdict(
+    recorded: &Verdict,
+    input: &PolicyInput<'_>,
+) -> Result<Option<Verdict>, ReplayError> {
+    let follows = recorded.reason.follows_another();
+    let then = recorded.evidence.circumstances.as_ref();
+    if follows && then.is_none() {
+        // Nothing had been decided before.
+        return Ok(Some(recorded.clone()));
+    }
+    let Some(again) = replay(&recorded.evidence, input)? else {
+        return Ok(None);
+    };
+    if follows {
+        let evidence = Evidence {
+            pass: recorded.evidence.pass,
+            ..again.evidence
+        };
+        return Ok(Some(Verdict {
+            evidence,
+            ..recorded.clone()
+        }));
+    }
+    let shut = matches!(recorded.reason, Reason::Closed | Reason::CompoundFull);
+    if let (true, Some(view), Some(then)) = (shut, input.registry, then)
+        && reason_shown(&again, view, clock_of(then), then.as_ref()) == Some(recorded.reason)
+    {
+        let (plate, evidence) = (again.plate, again.evidence);
+        return Ok(Some(Verdict::new(recorded.reason, plate, evidence)));
+    }
+    Ok(Some(again))
 }
 
 /// What was seen, as the evidence holds it; none if no plate was found.
