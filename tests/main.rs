@@ -8,5 +8,6 @@ mod crashes;
 mod doctor;
 mod orders;
 mod passes;
+mod replay;
 mod road;
 mod sync;

@@ -154,6 +154,9 @@ fn a_suppliers_paper_held_up_to_the_camera_lets_an_unknown_vehicle_in() {
         1,
         "{listed}"
     );
+    let passage = lane.ear.passages().pop().unwrap().passage.to_string();
+    let again = verb(&format!("replay {passage}"));
+    assert_eq!(again.matches("byte for byte").count(), 2, "{again}");
     let out = (Reason::NotRegistered, Outcome::TurnedAway, None);
     assert_eq!(visit(behind, 2), out);
     verb("pass revoke 701 --reason lost --by test");

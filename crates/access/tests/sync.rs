@@ -7,13 +7,14 @@ use std::sync::Arc;
 use access::journal::Stamp;
 use access::ledger::{Arrival, TransferError};
 use access::registry::book::{Block, Edit, Household, Record, RecordKey};
+use access::registry::past::Past;
 use access::registry::sync::{Roll, Side, Standing, served};
 use access::registry::{Label, Vehicle};
 use access::store::{Crash, MemoryStore, Store};
 use access::{Ledger, LedgerError};
 use domain::command::Refusal;
 use domain::sync::{Fault, Manifest, Page, RegisterVersion, Scope};
-use domain::{Event, PlateNumber};
+use domain::{Entry, Event, PlateNumber};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -192,6 +193,20 @@ proptest! {
             prop_assert!(ledger.departures().unwrap().is_empty());
             prop_assert_eq!(ledger.standing().unwrap().vehicles, two.digest().unwrap());
         }
+        // By what the journal says, the register of before comes back.
+        let mut past = Past::new(ledger.registry().unwrap());
+        for (_, text) in ledger.journal().entries(1, 500).unwrap().into_iter().rev() {
+            let entry: Entry = serde_json::from_slice(&text).unwrap();
+            if let Event::Registry { change, version, .. } = entry.event
+                && version > before.version()
+            {
+                past.undo(&change, version).unwrap();
+            }
+        }
+        let back = past.view();
+        prop_assert_eq!(back.version(), before.version());
+        prop_assert_eq!(back.vehicles(), before.vehicles());
+        prop_assert_eq!(back.book(), before.book());
     }
 
     /// A crash between any two writes, failing writes, pages that are lost: the register is the

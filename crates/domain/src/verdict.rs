@@ -84,6 +84,20 @@ macro_rules! reasons {
                 text.trim().trim_end_matches('.')
             }
 
+            /// Whether it was given on top of the verdict before it, whose evidence it keeps: by a
+            /// person, by their silence, by a pass that was held up, or because the vehicle did not
+            /// move.
+            pub const fn follows_another(self) -> bool {
+                matches!(
+                    self,
+                    Self::PassShown
+                        | Self::GuardAdmitted
+                        | Self::GuardRefused
+                        | Self::GuardSilent
+                        | Self::StillWaiting
+                )
+            }
+
             /// Whether the vehicle may pass by a right of its own, which the picture showed; not
             /// because it leaves, or because a person let it.
             pub const fn is_of_right(self) -> bool {

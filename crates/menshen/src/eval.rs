@@ -84,7 +84,12 @@ pub(crate) struct EvalArgs {
 enum Verb {
     /// Strangers admitted against residents refused, beside what other gates do / 放行判定的取舍曲线
     Decision(Box<decision::DecisionArgs>),
+    /// Very many rendered strangers in poor pictures, and how many are let in / 渲染的陌生车
+    #[cfg(feature = "demo")]
+    Strangers(Box<decision::StrangersArgs>),
 }
+
+pub(crate) use decision::CalibrateArgs;
 
 /// Which pictures are measured, and with which networks.
 #[derive(Debug, clap::Args)]
@@ -130,8 +135,20 @@ enum EvalError {
     Models(#[from] ModelError),
     #[error("cannot write {}: {source}; name a file in a folder that exists and can be written to", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error(
+        "{}: line {line} is of the split \"test\", and pictures that measure must not fit; name another split, for example --split train / 评测用的图片不得用于拟合，请用 --split train", path.display()
+    )]
+    TestRows { path: PathBuf, line: u64 },
     #[error("the file of matrices {} cannot be used: {why}", path.display())]
     Matrices { path: PathBuf, why: String },
+    #[cfg(feature = "demo")]
+    #[error("the file of batches {} cannot be used: {why}", path.display())]
+    Kept { path: PathBuf, why: String },
+    #[cfg(feature = "demo")]
+    #[error(
+        "a plate could not be rendered: {0}; this is a mistake in the program, please report it"
+    )]
+    Render(String),
     #[error("{}: {source}", path.display())]
     Registry { path: PathBuf, source: ImportError },
     #[error("cannot write the answer: {0}; is the disk full?")]
@@ -156,7 +173,22 @@ pub(crate) fn run(args: EvalArgs) -> u8 {
     let measured = match &args.verb {
         None => eval(&args),
         Some(Verb::Decision(args)) => decision::eval(args),
+        #[cfg(feature = "demo")]
+        Some(Verb::Strangers(args)) => decision::eval_strangers(args).map(|()| 0),
     };
+    status(measured)
+}
+
+/// Fits the decision's margins and gives the exit status.
+pub(crate) fn calibrate(args: &CalibrateArgs) -> u8 {
+    match decision::calibrate(args) {
+        Ok((0, false)) => outcome::FOUND_WRONG,
+        fitted => status(fitted.map(|(left_out, _)| left_out)),
+    }
+}
+
+/// The exit status for the number of rows that could not be used, or what went wrong.
+fn status(measured: Result<usize, EvalError>) -> u8 {
     match measured {
         Ok(0) => outcome::DONE,
         Ok(left_out) => outcome::fail(

@@ -13,12 +13,14 @@ mod config;
 mod demo;
 mod doctor;
 mod eval;
+mod journal;
 mod keys;
 mod outcome;
 mod pass;
 mod read;
 mod registry;
 mod relay;
+mod replay;
 mod run;
 #[cfg(feature = "demo")]
 mod sim;
@@ -60,6 +62,8 @@ enum Verb {
     Read(read::ReadArgs),
     /// Measure the recogniser on labelled pictures / 用带标注的图片评测识别
     Eval(eval::EvalArgs),
+    /// Fit the decision's margins on labelled pictures / 用标注图片拟合判定界限
+    Calibrate(Box<eval::CalibrateArgs>),
     /// The register of vehicles / 车辆登记
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -68,6 +72,8 @@ enum Verb {
     Pass(pass::Verb),
     /// Answer for a vehicle the gate asks about / 门卫答复
     Answer(answer::AnswerArgs),
+    /// Decide a recorded verdict again and compare / 按记录重算一次判断
+    Replay(replay::ReplayArgs),
     /// How the running gate is / 运行状态
     Status(answer::StatusArgs),
     /// Keys for signing / 密钥
@@ -103,9 +109,11 @@ fn main() -> ExitCode {
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Read(args) => read::run(args),
         Verb::Eval(args) => eval::run(args),
+        Verb::Calibrate(args) => eval::calibrate(&args),
         Verb::Registry(verb) => registry::run(verb),
         Verb::Pass(verb) => pass::run(verb),
         Verb::Answer(args) => answer::run(args),
+        Verb::Replay(args) => replay::run(&args),
         Verb::Status(args) => answer::status(&args),
         Verb::Keys(verb) => keys::run(verb),
         Verb::Sign(args) => keys::sign(args),

@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use domain::reading::Matrix;
 use domain::{Alphabet, PlateKind, Quad, Reading};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -254,7 +255,7 @@ impl PlateAnswer {
             quad: reading.quad,
             slots: posteriors.then(|| {
                 (0..domain::reading::SLOTS)
-                    .map(|slot| alternatives(reading, alphabet, slot))
+                    .map(|slot| alternatives(&reading.matrix, alphabet, slot))
                     .collect()
             }),
         })
@@ -262,9 +263,12 @@ impl PlateAnswer {
 }
 
 /// One place's characters above [`LEAST_POSTERIOR`], likeliest first.
-fn alternatives(reading: &Reading, alphabet: &Alphabet, slot: usize) -> Vec<(String, f32)> {
-    let mut list: Vec<(String, f32)> = reading
-        .matrix
+pub(crate) fn alternatives(
+    matrix: &Matrix,
+    alphabet: &Alphabet,
+    slot: usize,
+) -> Vec<(String, f32)> {
+    let mut list: Vec<(String, f32)> = matrix
         .slot(slot)
         .iter()
         .enumerate()

@@ -358,3 +358,69 @@ fn a_list_is_the_register_if_there_is_one() {
         text(&said.stderr)
     );
 }
+
+fn calibrate(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_menshen"))
+        .arg("calibrate")
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn margins_are_fitted_written_for_the_configuration_and_never_on_test_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (out, matrices, labels) = (
+        path("decision.toml"),
+        path("seen.jsonl"),
+        path("labels.csv"),
+    );
+    let samples = samples();
+    let samples = samples.to_str().unwrap();
+    let few = ["--size", "15", "--registers", "4", "--matrices", &matrices];
+    let said = calibrate(&[&[samples, "--out", &out], &few[..]].concat());
+    // So few pictures may have no margin that keeps the terms; that is said, and not hidden.
+    let section = std::fs::read_to_string(&out).unwrap();
+    let kept = !section.contains("No margin");
+    let told = text(&said.stdout);
+    assert_eq!(
+        said.status.code(),
+        Some(i32::from(!kept)),
+        "{}",
+        text(&said.stderr)
+    );
+    assert_eq!(told.contains("NO MARGIN"), !kept, "{told}");
+    assert!(told.contains("Before") && told.contains("After"), "{told}");
+    assert!(
+        section.contains("[decision]\nover_stranger = "),
+        "{section}"
+    );
+    let minimal = include_str!("../../../config/examples/minimal.toml");
+    let config = path("menshen.toml");
+    std::fs::write(&config, format!("{minimal}\n{section}")).unwrap();
+    // What came out is what the next run compares with.
+    let again = calibrate(&[&[samples, "--config", &config], &few[..]].concat());
+    let told = text(&again.stdout);
+    let margins = |title: &str| {
+        let line = told.lines().find_map(|line| line.strip_prefix(title));
+        line.map_or_else(|| panic!("{told}"), str::to_owned)
+    };
+    assert_eq!(margins("Before 此前"), margins("After 之后"));
+
+    let rows = std::fs::read_to_string(Path::new(samples).join("labels.csv")).unwrap();
+    let split = |(at, row): (usize, &str)| match at {
+        0 => format!("{row},split\n"),
+        3 => format!("{row},test\n"),
+        _ => format!("{row},train\n"),
+    };
+    let rows: String = rows.lines().enumerate().map(split).collect();
+    std::fs::write(&labels, rows).unwrap();
+    let refused = calibrate(&[samples, "--labels", &labels]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stdout));
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("line 4") && said.contains("--split train"),
+        "{said}"
+    );
+}

@@ -32,7 +32,7 @@ use serde_json::Value;
 use crate::registry::{Ranked, RegistryView};
 
 pub use explain::explain;
-pub use replay::{ReplayError, replay};
+pub use replay::{ReplayError, replay, replay_picture, replay_verdict, seen};
 pub(crate) use rules::Standing;
 pub use rules::{Clock, Empty, Occupancy, judge, judge_shown};
 
@@ -83,7 +83,7 @@ impl Margins {
     }
 
     /// The margins that a verdict carries; `None` if they are those of another program.
-    pub(crate) fn from_names(names: &BTreeMap<String, i64>) -> Option<Self> {
+    pub fn from_names(names: &BTreeMap<String, i64>) -> Option<Self> {
         let fields = names
             .iter()
             .map(|(name, &n)| (name.clone(), Value::from(n)));

@@ -190,11 +190,27 @@ pub fn judge_shown(
     clock: Clock,
     occupancy: &dyn Occupancy,
 ) -> Option<Verdict> {
+    if pass.bearer != Bearer::Supplier {
+        return None;
+    }
+    let reason = reason_shown(so_far, view, clock, occupancy)?;
+    let mut evidence = so_far.evidence.clone();
+    evidence.pass = (reason == Reason::PassShown).then(|| pass.id());
+    Some(Verdict::new(reason, so_far.plate.clone(), evidence))
+}
+
+/// The reason that a supplier's pass leads to; none, if it changes nothing.
+pub(super) fn reason_shown(
+    so_far: &Verdict,
+    view: &RegistryView,
+    clock: Clock,
+    occupancy: &dyn Occupancy,
+) -> Option<Reason> {
     let open = matches!(
         so_far.reason,
         Reason::NotRegistered | Reason::Ambiguous | Reason::UnclearPicture | Reason::Unread
     );
-    if !open || pass.bearer != Bearer::Supplier {
+    if !open {
         return None;
     }
     let asked = Asked {
@@ -223,13 +239,12 @@ pub fn judge_shown(
         Some(plate) => court.is_full(plate),
         None => court.is_full_but_for(0),
     };
-    let reason = court
-        .closed()
-        .or_else(|| full.then_some(Reason::CompoundFull))
-        .unwrap_or(Reason::PassShown);
-    let mut evidence = so_far.evidence.clone();
-    evidence.pass = (reason == Reason::PassShown).then(|| pass.id());
-    Some(Verdict::new(reason, so_far.plate.clone(), evidence))
+    let closed = court.closed();
+    Some(closed.unwrap_or(if full {
+        Reason::CompoundFull
+    } else {
+        Reason::PassShown
+    }))
 }
 
 /// Writes down of whom the rules asked, so that they can be asked again.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, date};
 use proptest::prelude::*;
 
+use super::replay::replay_verdict;
 use super::rules::{Clock, Occupancy, judge, judge_shown};
 use super::tests::{alphabet, plate, sighting};
 use super::{Margins, PolicyInput, decide, explain, replay};
@@ -775,6 +776,50 @@ fn a_suppliers_paper_speaks_for_a_vehicle_that_the_picture_left_open_and_for_no_
         let changed = shown(&so_far, &supplier()).map(|v| v.reason);
         let expected = open.contains(reason).then_some(Reason::PassShown);
         assert_eq!(changed, expected, "{reason:?}");
+    }
+}
+
+/// What a held-up pass led to is reached again over the picture's evidence, and what did not happen
+/// is not.
+#[test]
+fn a_verdict_after_a_held_up_pass_is_reached_again() {
+    let full = Record::Rules(Rules {
+        capacity: Some(2),
+        ..Rules::default()
+    });
+    let cars = || vec![car("苏E12345", "3-2")];
+    let household = || Record::Household(household("3-2"));
+    let (open, full) = (
+        view(cars(), vec![household()]),
+        view(cars(), vec![household(), full]),
+    );
+    let yard = Yard::with(&[("苏E00001", 1), ("苏E00002", 2)]);
+    let alphabet = alphabet();
+    for (view, expected) in [(&open, Reason::PassShown), (&full, Reason::CompoundFull)] {
+        let stranger = Gate::entry(view, &yard).verdict("浙A98765");
+        assert_eq!(stranger.reason, Reason::NotRegistered);
+        let shown = judge_shown(&stranger, &supplier(), view, at(NOW), &yard).unwrap();
+        assert_eq!(shown.reason, expected);
+        let input = PolicyInput {
+            sighting: None,
+            registry: Some(view),
+            alphabet: &alphabet,
+            direction: Direction::Entry,
+            today: None,
+            final_look: true,
+            margins: &Margins::default(),
+        };
+        let stored = serde_json::to_vec(&shown).unwrap();
+        let read: Verdict = serde_json::from_slice(&stored).unwrap();
+        let again = replay_verdict(&read, &input).unwrap().unwrap();
+        assert_eq!(serde_json::to_vec(&again).unwrap(), stored);
+        // Its own evidence cannot be another's.
+        let mut altered = read.clone();
+        altered.evidence.stranger.as_mut().unwrap().score.0 += 1;
+        assert_ne!(replay_verdict(&altered, &input).unwrap().unwrap(), altered);
+        let invented = Verdict::new(Reason::Closed, read.plate, read.evidence);
+        let again = replay_verdict(&invented, &input).unwrap().unwrap();
+        assert_eq!(again.reason, Reason::NotRegistered);
     }
 }
 

@@ -293,8 +293,31 @@ proptest! {
         let read: Verdict = serde_json::from_slice(&stored).unwrap();
         let again = replay(&read.evidence, &input).unwrap().unwrap();
         prop_assert_eq!(serde_json::to_vec(&again).unwrap(), stored);
+        // And without the register, what the picture showed.
+        let picture = replay_picture(&read.evidence, &alphabet).unwrap();
+        prop_assert_eq!(&picture, &read.evidence);
         prop_assert!(!explain(&verdict).chinese.is_empty());
     }
+}
+
+#[test]
+fn a_changed_score_does_not_pass_for_what_the_picture_shows() {
+    let view = register(&["苏E12345", "苏E12346", "苏E99999"]);
+    let seen = sighting("苏E12345", &[(6, '6', 0.2)]);
+    let verdict = ask(&ENTRY, Some(&view), Some(&seen)).unwrap();
+    let again = |evidence: &Evidence| replay_picture(evidence, &alphabet()).unwrap();
+    assert_eq!(again(&verdict.evidence), verdict.evidence);
+    let mut changed = verdict.evidence.clone();
+    changed.registered.as_mut().unwrap().score.0 += 1;
+    assert_ne!(again(&changed), changed);
+    let mut changed = verdict.evidence.clone();
+    // Two characters away; without the register, one as likely could have been the stranger.
+    changed.stranger.as_mut().unwrap().plate = plate("苏E12399");
+    assert_ne!(again(&changed), changed);
+    let mut changed = verdict.evidence;
+    // Another first character as likely as the one that was seen.
+    changed.matrix.replace_range(0..4, "0000");
+    assert_ne!(again(&changed), changed);
 }
 
 #[test]

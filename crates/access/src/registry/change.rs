@@ -11,7 +11,7 @@ use super::book::{Book, Record, RecordKey};
 /// Characters of a text that the journal keeps; the register keeps all of them.
 const KEPT: usize = 100;
 /// Differing rows that an import's journal entry names.
-const NAMED: usize = 20;
+pub(super) const NAMED: usize = 20;
 
 /// The note on one record: of a change only the fields that differ.
 pub(crate) fn note(
@@ -47,7 +47,7 @@ pub(crate) fn difference(
     )
 }
 
-fn word(key: &RecordKey) -> &'static str {
+pub(super) fn word(key: &RecordKey) -> &'static str {
     match key {
         RecordKey::Vehicle(_) => "vehicle",
         RecordKey::Household(_) => "household",
@@ -61,7 +61,7 @@ fn word(key: &RecordKey) -> &'static str {
     }
 }
 
-fn fields(record: &Record) -> Map<String, Value> {
+pub(super) fn fields(record: &Record) -> Map<String, Value> {
     let mut fields = match serde_json::to_value(record) {
         Ok(Value::Object(fields)) => fields,
         // Records are structures, which JSON writes as objects.

@@ -12,6 +12,8 @@ mod change;
 pub mod export;
 pub mod import;
 pub mod name;
+pub mod past;
+pub mod proposals;
 pub mod report;
 pub mod rows;
 pub mod schedule;

@@ -3,12 +3,13 @@
 //! A list is read and checked here, in the caller's process and with the caller's rights
 //! ([`import`]); what goes to a running gate through its socket, or else into the store
 //! ([`place`]), is rows and records. [`publish`] sends a register from the committee's server, [`sync`] is
-//! what a person sees and decides of that on the gate. [`vehicles`] and [`books`] are the verbs, [`table`] how they
+//! what a person sees and decides of that on the gate, [`proposals`] what the journal says of it. [`vehicles`] and [`books`] are the verbs, [`table`] how they
 //! show things.
 
 mod books;
 mod import;
 mod place;
+mod proposals;
 #[cfg(feature = "collect")]
 mod publish;
 mod sync;
@@ -23,7 +24,7 @@ use domain::PlateNumber;
 use crate::outcome::{DONE, FOUND_WRONG, fail};
 pub(crate) use books::date;
 pub(crate) use import::read_list;
-pub(crate) use place::{Act, Change, Incoming, Outcome, Place};
+pub(crate) use place::{Act, Change, Desk, Incoming, Outcome, Place};
 
 /// `menshen registry …`.
 #[derive(Debug, Subcommand)]
@@ -132,6 +133,8 @@ pub(crate) enum Verb {
     },
     /// Read the whole register anew and compare: rows, records, indexes, who is inside / 核对登记库
     Verify(Place),
+    /// What the road says: rows never seen, numbers one character away from a row / 按过车记录提出的建议
+    Proposals(Box<proposals::ProposalsArgs>),
     /// Version and digests: equal on two gates that hold the same register / 版本与校验值
     Digest(sync::DigestArgs),
     /// Records that are otherwise here than on the server, and which of them stays / 与服务器不一致的记录
@@ -173,6 +176,7 @@ pub(crate) fn run(verb: Verb) -> u8 {
         Verb::Inside(listing) => listing.inside(),
         Verb::Left { plate, act } => left(&plate, &act),
         Verb::Verify(place) => verify(&place),
+        Verb::Proposals(args) => args.run(),
         Verb::Digest(args) => args.run(),
         Verb::Conflicts(verb) => verb.run(),
         Verb::Transfer(verb) => verb.run(),

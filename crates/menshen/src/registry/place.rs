@@ -1,6 +1,6 @@
 //! Where the register is, what can be asked of it, and what comes back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use access::ledger::Standing;
 use access::registry::Vehicle;
@@ -63,6 +63,13 @@ pub(crate) enum Change {
     },
     /// Read everything anew and compare.
     Verify,
+    /// Entries of the journal.
+    Journal {
+        /// The first number that is wanted.
+        from: u64,
+        /// How many at most; there is a limit to what is given at once.
+        limit: u32,
+    },
     /// Version and digests.
     Digest,
     /// Records that are otherwise here than on the server.
@@ -123,6 +130,12 @@ pub(crate) struct Outcome {
     /// What was asked about passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pass: Option<Box<Told>>,
+    /// The stored text of journal entries, if they were asked for; damaged ones are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) entries: Vec<String>,
+    /// The number of the journal's last entry, if entries were asked for.
+    #[serde(default)]
+    pub(crate) last: u64,
 }
 
 /// A server's register that is on its way.
@@ -157,33 +170,63 @@ pub(crate) struct Act {
     why: String,
 }
 
+/// Whoever holds the register for as long as somebody asks.
+pub(crate) enum Desk {
+    /// The running gate, at its socket.
+    Gate(PathBuf),
+    /// The store, opened here.
+    Store(Box<records::Store>),
+}
+
+impl Desk {
+    /// Asks for one thing.
+    pub(crate) fn perform(&mut self, change: Change, by: &str) -> Result<Outcome, u8> {
+        match self {
+            Self::Store(store) => store.change(change, by).map_err(|e| fail(FOUND_WRONG, e)),
+            Self::Gate(path) => {
+                let by = by.to_owned();
+                match socket::ask(path, &Request::Registry { change, by }) {
+                    Ok(Some(Reply::Registry(outcome))) => Ok(*outcome),
+                    Ok(Some(Reply::Refused { message })) => Err(fail(FOUND_WRONG, message)),
+                    Ok(Some(_)) => Err(fail(
+                        FOUND_WRONG,
+                        "the gate gave an answer that does not belong to the question",
+                    )),
+                    Ok(None) => Err(fail(
+                        FOUND_WRONG,
+                        "the gate ended in the meantime; try again / 门禁刚刚停止运行，请重试",
+                    )),
+                    Err(e) => Err(unreachable_gate(path, &e)),
+                }
+            }
+        }
+    }
+}
+
+fn unreachable_gate(path: &Path, error: &std::io::Error) -> u8 {
+    fail(
+        FOUND_WRONG,
+        format_args!("{}: {error}; are you in the group menshen?", path.display()),
+    )
+}
+
 impl Place {
-    /// Asks the running gate, or opens the store if none is running.
-    pub(crate) fn perform(&self, change: Change) -> Result<Outcome, u8> {
+    /// Finds the running gate, or opens the store if none is running.
+    pub(crate) fn desk(&self) -> Result<Desk, u8> {
         let house = self.house()?;
         let path = socket::path_for(&house.store.folder);
-        let request = Request::Registry {
-            change,
-            by: self.by.clone(),
-        };
-        match socket::ask(&path, &request) {
-            Ok(Some(Reply::Registry(outcome))) => Ok(*outcome),
-            Ok(Some(Reply::Refused { message })) => Err(fail(FOUND_WRONG, message)),
-            Ok(Some(_)) => Err(fail(
-                FOUND_WRONG,
-                "the gate gave an answer that does not belong to the question",
-            )),
-            Ok(None) => {
-                let Request::Registry { change, by } = request else {
-                    return Err(fail(FOUND_WRONG, "the request was lost"));
-                };
-                records::change_store(&house, change, &by).map_err(|e| fail(FOUND_WRONG, e))
-            }
-            Err(e) => Err(fail(
-                FOUND_WRONG,
-                format_args!("{}: {e}; are you in the group menshen?", path.display()),
-            )),
+        match socket::is_served(&path) {
+            Ok(true) => Ok(Desk::Gate(path)),
+            Ok(false) => records::Store::open(&house)
+                .map(|store| Desk::Store(Box::new(store)))
+                .map_err(|e| fail(FOUND_WRONG, e)),
+            Err(e) => Err(unreachable_gate(&path, &e)),
         }
+    }
+
+    /// Asks the running gate, or opens the store if none is running.
+    pub(crate) fn perform(&self, change: Change) -> Result<Outcome, u8> {
+        self.desk()?.perform(change, &self.by)
     }
 
     /// Who asks.

@@ -41,6 +41,8 @@ const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Events that wait in memory for a failed disk; later ones are lost, and counted.
 const BACKLOG: usize = 20_000;
+/// Journal entries that are given to a verb at once; the ledger stands still meanwhile.
+const ENTRIES_AT_ONCE: usize = 500;
 /// Entries at the journal's end among which open passages are looked for at the start.
 const LOOK_BACK: usize = 2000;
 
@@ -654,6 +656,19 @@ fn change_register(
         Change::Settle { keys, keep, why } => {
             ledger.settle(&keys, keep, by, &why, stamp(clock)).map(Some)
         }
+        Change::Journal { from, limit } => {
+            let entries = ledger
+                .journal()
+                .entries(from, (limit as usize).min(ENTRIES_AT_ONCE))
+                .map_err(|e| e.to_string())?;
+            // The journal writes text; what is none is damaged, and left out as such.
+            let texts = entries
+                .into_iter()
+                .map(|(_, bytes)| String::from_utf8(bytes));
+            answer.entries = texts.filter_map(Result::ok).collect();
+            answer.last = ledger.journal().end().seq;
+            Ok(None)
+        }
         Change::Accept => ledger.take_over(100, Some(by), stamp(clock)).map(Some),
         Change::Discard => ledger.discard_transfer().map(|()| None),
         Change::Edit { edits, why } => ledger.transact(&edits, by, &why, stamp(clock)).map(Some),
@@ -716,17 +731,39 @@ fn look_up(ledger: &Ledger, what: &Change, answer: &mut Answer) -> Result<(), Le
     Ok(())
 }
 
-/// Reads or changes the register in a store that no gate holds.
-///
-/// # Errors
-/// In words for the person who asked.
-pub(crate) fn change_store(house: &House, change: Change, by: &str) -> Result<Answer, String> {
-    let clock = WallClock::of(house);
-    let opened = Ledger::open(&house.store.folder, &mut || stamp(&clock))
-        .map_err(|e| format!("{}: {e}", house.store.folder.display()))?;
-    for report in &opened.reports {
-        eprintln!("menshen: {report}");
+/// A store that no gate holds, opened for a verb.
+pub(crate) struct Store {
+    ledger: Ledger,
+    clock: WallClock,
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Opens the store of a configuration.
+    ///
+    /// # Errors
+    /// In words for the person who asked.
+    pub(crate) fn open(house: &House) -> Result<Self, String> {
+        let clock = WallClock::of(house);
+        let folder = house.store.folder.clone();
+        let opened = Ledger::open(&folder, &mut || stamp(&clock))
+            .map_err(|e| format!("{}: {e}", folder.display()))?;
+        for report in &opened.reports {
+            eprintln!("menshen: {report}");
+        }
+        Ok(Self {
+            ledger: opened.ledger,
+            clock,
+            folder,
+        })
     }
-    let mut ledger = opened.ledger;
-    change_register(&mut ledger, change, by, &clock, &house.store.folder).map(|(answer, _)| answer)
+
+    /// Reads or changes the register.
+    ///
+    /// # Errors
+    /// In words for the person who asked.
+    pub(crate) fn change(&mut self, change: Change, by: &str) -> Result<Answer, String> {
+        change_register(&mut self.ledger, change, by, &self.clock, &self.folder)
+            .map(|(answer, _)| answer)
+    }
 }

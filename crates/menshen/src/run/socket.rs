@@ -172,22 +172,36 @@ fn answer(line: &str, handler: &dyn Fn(Request) -> Reply) -> Reply {
     }
 }
 
-/// Asks a running gate; `None` if none is running there.
+/// Whether a gate is running there.
 ///
 /// # Errors
 /// If it is running and cannot be spoken to.
-pub(crate) fn ask(path: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
-    let mut stream = match UnixStream::connect(path) {
-        Ok(stream) => stream,
+pub(crate) fn is_served(path: &Path) -> std::io::Result<bool> {
+    connect(path).map(|stream| stream.is_some())
+}
+
+fn connect(path: &Path) -> std::io::Result<Option<UnixStream>> {
+    match UnixStream::connect(path) {
+        Ok(stream) => Ok(Some(stream)),
         Err(e)
             if matches!(
                 e.kind(),
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
             ) =>
         {
-            return Ok(None);
+            Ok(None)
         }
-        Err(e) => return Err(e),
+        Err(e) => Err(e),
+    }
+}
+
+/// Asks a running gate; `None` if none is running there.
+///
+/// # Errors
+/// If it is running and cannot be spoken to.
+pub(crate) fn ask(path: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
+    let Some(mut stream) = connect(path)? else {
+        return Ok(None);
     };
     let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');
@@ -211,7 +225,7 @@ mod tests {
     use super::*;
     use crate::config::mutation::{attack, slipped, slips};
 
-    const GOOD: [&str; 16] = [
+    const GOOD: [&str; 17] = [
         r#"{"do":"status"}"#,
         r#"{"do":"answer","lane":"entry","passage":"01a20d9f-9e2a-71a3-9c26-ec172b4045db","admit":true,"by":"王"}"#,
         r#"{"do":"answer","lane":null,"passage":null,"admit":false,"by":""}"#,
@@ -224,6 +238,7 @@ mod tests {
         r#"{"do":"registry","change":{"what":"edit","edits":[{"edit":"put","what":{"record":"schedule","id":"菜车","windows":["mon-sat 05:00-07:30"]}},{"edit":"put","what":{"record":"rules","always_pass":["police"],"capacity":637}}]},"by":"guard"}"#,
         r#"{"do":"registry","change":{"what":"mark-outside","plate":"苏E12345","why":"looked"},"by":"guard"}"#,
         r#"{"do":"registry","change":{"what":"verify"},"by":"guard"}"#,
+        r#"{"do":"registry","change":{"what":"journal","from":1,"limit":500},"by":"guard"}"#,
         r#"{"do":"registry","change":{"what":"pass","ask":{"about":"list"}},"by":"guard"}"#,
         r#"{"do":"registry","change":{"what":"pass","ask":{"about":"sign","numbers":[1,637]}},"by":"guard"}"#,
         r#"{"do":"registry","change":{"what":"pass","ask":{"about":"check","text":"MS1:AAAA","plate":"苏E12345","admit":true}},"by":"guard"}"#,

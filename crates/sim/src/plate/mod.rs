@@ -13,6 +13,7 @@
 
 mod glyph;
 mod layout;
+pub mod poor;
 mod strokes;
 
 use domain::{PlateKind, PlateNumber};

@@ -507,6 +507,12 @@ fn hash<'a>(chars: impl Iterator<Item = &'a char>) -> u64 {
     })
 }
 
+/// Whether two plates are one edit apart: a character exchanged, or left out.
+pub(crate) fn is_one_edit(a: &str, b: &str) -> bool {
+    let [a, b] = [a, b].map(|text| text.chars().collect::<Vec<char>>());
+    one_edit(&a, &b)
+}
+
 fn one_edit(a: &[char], b: &[char]) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     let same = short.iter().zip(long).take_while(|(x, y)| x == y).count();

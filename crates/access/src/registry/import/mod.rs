@@ -34,6 +34,7 @@ pub use column::{COLUMNS, Column, ORDINARY};
 pub use date::parse_date;
 pub use error::{FAULTS_NAMED, FILE_BYTES, FILE_COLUMNS, FILE_ROWS, ImportError, UNPACKED_BYTES};
 pub use finding::{Finding, Severity, Topic};
+pub(super) use lint::is_one_edit;
 pub use lint::{kind_named, kind_word};
 pub use table::{Format, Row, Table};
 

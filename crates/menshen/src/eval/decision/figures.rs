@@ -152,7 +152,7 @@ impl Rate {
 }
 
 /// Per cent, with more places the nearer to none.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let places = match share {
         // A bound that is 0 but for rounding.
         p if p < 1e-9 => 0,

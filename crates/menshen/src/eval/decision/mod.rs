@@ -11,11 +11,15 @@
 //! Invariant: what is compared as text here is compared to show what comes of it. Menshen's own
 //! answers are those of `access::policy`.
 
+mod calibrate;
 mod figures;
+mod fit;
 mod matrices;
 mod method;
 mod plot;
 mod register;
+#[cfg(feature = "demo")]
+mod strangers;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +37,11 @@ use vision::Frame;
 use vision::models::{ModelError, Models};
 use vision::picture::{self, Picture};
 use vision::recognise::Recogniser;
+
+pub(crate) use self::calibrate::CalibrateArgs;
+pub(super) use self::calibrate::calibrate;
+#[cfg(feature = "demo")]
+pub(super) use self::strangers::{StrangersArgs, eval as eval_strangers};
 
 use self::figures::{Group, LetIn, Plates, Registers, Report, Split};
 use self::matrices::{Header, Sample, Seen};
@@ -112,12 +121,13 @@ pub(super) fn eval(args: &DecisionArgs) -> Result<usize, EvalError> {
     let pictures = &args.pictures;
     let (file, folder) = pictures.places()?;
     // What can be wrong is found before minutes are spent on pictures.
-    let margins = margins(args)?;
+    let margins = margins_of(args.config.as_deref())?;
     let listed = args.registry.as_deref().map(list).transpose()?;
     let bytes = read_labels(&file)?;
     let labels = pictures.load(&file, &bytes)?;
     let models = pictures.models()?;
-    let seen = see_all(args, &models, &labels, &bytes, &folder)?;
+    let matrices = args.matrices.as_deref();
+    let seen = see_all(pictures, matrices, &models, &labels, &bytes, &folder)?;
     let left_out = list_left_out(&labels.faults, &seen.unusable);
     if seen.samples.is_empty() {
         return Err(EvalError::none_usable(file));
@@ -132,8 +142,9 @@ pub(super) fn eval(args: &DecisionArgs) -> Result<usize, EvalError> {
     Ok(left_out)
 }
 
-fn margins(args: &DecisionArgs) -> Result<Margins, EvalError> {
-    let Some(file) = &args.config else {
+/// The margins of a configuration, or the defaults.
+fn margins_of(file: Option<&Path>) -> Result<Margins, EvalError> {
+    let Some(file) = file else {
         return Ok(Margins::default());
     };
     match config::load(file) {
@@ -161,13 +172,13 @@ fn list(file: &Path) -> Result<Register, EvalError> {
 
 /// What the reader sees in every picture, from the file that keeps it if there is one.
 fn see_all(
-    args: &DecisionArgs,
+    pictures: &LabelledPictures,
+    kept: Option<&Path>,
     models: &Models,
     labels: &Labels,
     bytes: &[u8],
     folder: &Path,
 ) -> Result<Seen, EvalError> {
-    let pictures = &args.pictures;
     let header = Header::new(
         Model::all(models),
         models.alphabet(),
@@ -179,7 +190,7 @@ fn see_all(
         path: path.to_owned(),
         why,
     };
-    if let Some(path) = &args.matrices {
+    if let Some(path) = kept {
         match std::fs::read_to_string(path) {
             Ok(text) => return matrices::read(&text, &header).map_err(|why| unusable(path, why)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -204,7 +215,7 @@ fn see_all(
             Err(error) => seen.unusable.push(Unusable::new(row, error)),
         }
     }
-    if let Some(path) = &args.matrices {
+    if let Some(path) = kept {
         let text = matrices::write(&header, &seen).map_err(io::Error::from)?;
         to_file(path, text.as_bytes())?;
     }

@@ -25,7 +25,7 @@ impl Dice {
     }
 
     /// A number below `n`, which is above 0.
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 
@@ -70,7 +70,7 @@ pub(super) fn draw(plates: &[PlateNumber], size: usize, dice: &mut Dice) -> Regi
 }
 
 /// A valid number with the head of one of `plates`, and digits and letters where it has them.
-fn invent(plates: &[PlateNumber], dice: &mut Dice) -> Option<PlateNumber> {
+pub(super) fn invent(plates: &[PlateNumber], dice: &mut Dice) -> Option<PlateNumber> {
     let model = plates.get(dice.below(plates.len()))?;
     let letters: Vec<char> = LETTERS.chars().collect();
     let mut text = String::new();

@@ -12,6 +12,7 @@ use access::policy::Scores;
 use access::registry::{RegistryView, Vehicle};
 use domain::reading::{Candidate, Matrix, Quad, Score};
 use domain::{Alphabet, PlateNumber, Sighting};
+use serde::{Deserialize, Serialize};
 
 use super::matrices::Sample;
 use super::method::{Alike, Evidence, Method, Outcome};
@@ -55,7 +56,7 @@ impl Role {
 }
 
 /// How often which outcome was.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Outcomes {
     /// Admitted under the vehicle's own number.
     pub(super) own: u64,
@@ -75,6 +76,14 @@ impl Outcomes {
             Outcome::Asked => self.asked += 1,
             Outcome::Refused => self.refused += 1,
         }
+    }
+
+    /// Counts what was counted elsewhere.
+    pub(super) fn take_in(&mut self, other: Self) {
+        self.own += other.own;
+        self.another += other.another;
+        self.asked += other.asked;
+        self.refused += other.refused;
     }
 
     /// How often it was tried.
