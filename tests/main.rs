@@ -10,3 +10,4 @@ mod orders;
 mod passes;
 mod road;
 mod sync;
+mod tls;
