@@ -5,6 +5,7 @@
 //! Nothing here is a mock of the house: what a test sees is what a committee's server, an
 //! installer and a relay would see.
 
+mod authority;
 mod lane;
 mod spread;
 
@@ -28,6 +29,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sim::street::{Light, Painter, Script, View, VisibleCar};
 
+pub use authority::Authority;
 pub use lane::Lane;
 pub use spread::Spread;
 
@@ -616,6 +618,8 @@ pub struct Mosquitto {
     /// Its port on the loopback.
     pub port: u16,
     child: Option<Child>,
+    /// How its clients speak to it, as arguments of mosquitto's own.
+    greeting: Vec<String>,
 }
 
 impl Mosquitto {
@@ -624,10 +628,34 @@ impl Mosquitto {
     /// # Errors
     /// If no port or folder is to be had.
     pub fn new() -> Result<Self, Failure> {
+        Self::made("", &["-h", "127.0.0.1"])
+    }
+
+    /// Makes one that speaks TLS alone, under a certificate of this authority for `localhost`,
+    /// and lets only those in whom the same authority has signed for; its own clients are the
+    /// `listener`. Not running yet.
+    ///
+    /// # Errors
+    /// As [`Self::new`], or if nothing can be signed.
+    pub fn secured(authority: &Authority) -> Result<Self, Failure> {
+        for name in ["localhost", "listener"] {
+            authority.sign(name, 2020..4000)?;
+        }
+        let at = |name: &str| authority.path(name).display().to_string();
+        let (ca, certificate, key) = (at("ca.pem"), at("localhost.pem"), at("localhost.key"));
+        let tls = format!(
+            "cafile {ca}\ncertfile {certificate}\nkeyfile {key}\nrequire_certificate true\n"
+        );
+        let (certificate, key) = (at("listener.pem"), at("listener.key"));
+        let greeting = ["-h", "localhost", "--cafile", &ca, "--cert", &certificate];
+        Self::made(&tls, &[&greeting[..], &["--key", &key]].concat())
+    }
+
+    fn made(listener: &str, greeting: &[&str]) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("mosquitto-").tempdir()?;
         let port = free_port()?;
         let text = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nuser root\n",
+            "listener {port} 127.0.0.1\n{listener}allow_anonymous true\npersistence true\npersistence_location {}/\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nuser root\n",
             folder.path().display()
         );
         std::fs::write(folder.path().join("mosquitto.conf"), text)?;
@@ -635,6 +663,7 @@ impl Mosquitto {
             folder,
             port,
             child: None,
+            greeting: greeting.iter().map(|word| (*word).to_owned()).collect(),
         })
     }
 
@@ -736,7 +765,9 @@ impl Mosquitto {
 
     fn client(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        command
+            .args(&self.greeting)
+            .args(["-p", &self.port.to_string()]);
         command
     }
 

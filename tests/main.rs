@@ -11,3 +11,4 @@ mod passes;
 mod replay;
 mod road;
 mod sync;
+mod tls;

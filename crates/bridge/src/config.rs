@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 pub struct MqttConfig {
     /// The broker's host name or address.
     pub host: String,
-    /// Its port.
-    #[serde(default = "default_port")]
-    pub port: u16,
+    /// Its port; if absent 8883 with `ca_file`, else 1883.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// The MQTT client id, stable and unique at the broker; `menshen-<site>-<device>` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
@@ -67,10 +67,6 @@ pub struct MqttConfig {
     /// gate confirming it: 0 to 100.
     #[serde(default = "default_registry_shrink")]
     pub registry_shrink: u8,
-}
-
-const fn default_port() -> u16 {
-    1883
 }
 
 const fn default_keep_alive() -> Duration {
@@ -129,7 +125,7 @@ impl MqttConfig {
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self {
             host: host.into(),
-            port,
+            port: Some(port),
             client_id: None,
             user: None,
             password_file: None,
@@ -184,7 +180,7 @@ impl MqttConfig {
                 ),
             );
         }
-        if self.port == 0 {
+        if self.port == Some(0) {
             wrong(
                 "port",
                 Words::new("0 不是端口", "0 is no port"),
@@ -383,6 +379,12 @@ impl MqttConfig {
         }
     }
 
+    /// The broker's port.
+    pub fn port(&self) -> u16 {
+        self.port
+            .unwrap_or(tls::usual_port(self.ca_file.is_some()))
+    }
+
     /// Whether the broker is on this machine, as far as its name says.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost"
@@ -460,8 +462,20 @@ mod tests {
     #[test]
     fn one_line_is_enough_and_gives_the_defaults() {
         let config = parse("host = 'localhost'").unwrap();
-        assert_eq!(config, MqttConfig::new("localhost", 1883));
+        let port = None;
+        assert_eq!(
+            config,
+            MqttConfig {
+                port,
+                ..MqttConfig::new("localhost", 1883)
+            }
+        );
         assert_eq!(keys(&config), [""; 0]);
+        assert_eq!(config.port(), 1883);
+        let encrypted = parse("host = 'broker.example'\nca_file = 'ca.pem'").unwrap();
+        assert_eq!(encrypted.port(), 8883);
+        let told = parse("host = 'broker.example'\nca_file = 'ca.pem'\nport = 1884").unwrap();
+        assert_eq!(told.port(), 1884);
     }
 
     #[test]
@@ -488,7 +502,7 @@ mod tests {
     fn every_wrong_value_is_named() {
         let wrong = MqttConfig {
             host: "mqtt://localhost".to_owned(),
-            port: 0,
+            port: Some(0),
             client_id: Some("a b".to_owned()),
             user: None,
             password_file: Some("x".into()),

@@ -17,10 +17,12 @@ use std::time::Duration;
 use domain::command::KeyRing;
 use domain::names::Name;
 use domain::signing::SecretKey;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::config::{MqttConfig, Problem, SecretError};
 use crate::courier::{Courier, GREETINGS, OFFLINE, SIDE_MESSAGES, Settings};
@@ -133,14 +135,20 @@ impl Bridge {
         }
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
         let password = config.password(credentials.as_deref())?;
-        let tls = config
-            .tls(credentials.as_deref())?
-            .map(|files| files.client())
-            .transpose()?;
+        let tls = match config.tls(credentials.as_deref())? {
+            Some(files) => {
+                let now = files.client()?;
+                for warning in files.warnings(Timestamp::now()) {
+                    warn!("mqtt.{warning}");
+                }
+                Some((files, now))
+            }
+            None => None,
+        };
         let topics = Topics::new(&identity.site, &identity.device);
         let account = Account {
             host: config.host.clone(),
-            port: config.port,
+            port: config.port(),
             client_id: config
                 .client_id
                 .clone()

@@ -28,6 +28,7 @@ use rumqttc::{
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::warn;
 
 use crate::transport::{
     Inbound, Link, LinkEvent, LinkFull, MAX_INBOUND, Message, Quality, Token, Transport,
@@ -45,6 +46,7 @@ const WRITE_TIMEOUT_S: u64 = 30;
 /// Opens rumqttc clients.
 pub(crate) struct Mqtt {
     options: MqttOptions,
+    tls: Option<tls::Files>,
     capacity: usize,
 }
 
@@ -55,8 +57,8 @@ pub(crate) struct Account {
     pub(crate) client_id: String,
     pub(crate) login: Option<(String, String)>,
     pub(crate) keep_alive: Duration,
-    /// How an encrypted connection is made; none for a plain one.
-    pub(crate) tls: Option<Arc<tls::ClientConfig>>,
+    /// The files of an encrypted connection and what is made of them now; none for a plain one.
+    pub(crate) tls: Option<(tls::Files, Arc<tls::ClientConfig>)>,
     /// Topic and payload of the retained last will.
     pub(crate) will: (String, &'static str),
 }
@@ -82,25 +84,37 @@ impl Mqtt {
                 QoS::AtLeastOnce,
                 true,
             ));
-        if let Some(tls) = account.tls {
-            options.set_transport(rumqttc::Transport::tls_with_config(
-                TlsConfiguration::Rustls(tls),
-            ));
-        }
         if let Some((user, password)) = account.login {
             options.set_credentials(user, password);
         }
+        let tls = account.tls.map(|(files, now)| {
+            encrypt(&mut options, now);
+            files
+        });
         Self {
             options,
+            tls,
             capacity: usize::from(capacity),
         }
     }
+}
+
+fn encrypt(options: &mut MqttOptions, tls: Arc<tls::ClientConfig>) {
+    let tls = TlsConfiguration::Rustls(tls);
+    options.set_transport(rumqttc::Transport::tls_with_config(tls));
 }
 
 impl Transport for Mqtt {
     type Link = MqttLink;
 
     fn open(&mut self, events: mpsc::Sender<LinkEvent>) -> MqttLink {
+        if let Some(files) = &self.tls {
+            // Read anew for every connection, so that a renewed certificate needs no restart.
+            match files.client() {
+                Ok(tls) => encrypt(&mut self.options, tls),
+                Err(error) => warn!("mqtt.{error}; the one before is used"),
+            }
+        }
         let (client, mut eventloop) = AsyncClient::new(self.options.clone(), self.capacity);
         eventloop.network_options.set_tcp_nodelay(true);
         eventloop

@@ -12,7 +12,6 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use domain::Name;
 use domain::command::DeviceName;
@@ -27,9 +26,9 @@ use crate::message::Enrolment;
 pub struct CollectorConfig {
     /// The broker's host name or address.
     pub host: String,
-    /// Its port.
-    #[serde(default = "default_port")]
-    pub port: u16,
+    /// Its port; if absent 8883 with `ca_file`, else 1883.
+    #[serde(default)]
+    pub port: Option<u16>,
     /// The MQTT client id: stable, and unique at the broker; `menshen-collector` if absent.
     #[serde(default = "default_client_id")]
     pub client_id: String,
@@ -73,10 +72,6 @@ pub struct Device {
     pub name: DeviceName,
     /// Its key. While a key is changed the gate stands twice, with the old and the new one.
     pub public: PublicKey,
-}
-
-const fn default_port() -> u16 {
-    1883
 }
 
 fn default_client_id() -> String {
@@ -162,7 +157,7 @@ impl CollectorConfig {
                 "the broker is not on this machine and the connection is not encrypted; encrypt it with ca_file, the CA that signs for the broker, run the collector beside the broker, or set insecure_plain = true if the network is yours alone",
             );
         }
-        if self.port == 0 {
+        if self.port == Some(0) {
             return wrong(
                 "port",
                 "0 is no port; brokers usually listen on 1883, with TLS on 8883",
@@ -207,20 +202,21 @@ impl CollectorConfig {
         Ok(())
     }
 
-    /// How an encrypted connection is made; none for a plain one.
-    ///
-    /// # Errors
-    /// [`ConfigError::Tls`] if a file cannot be used.
-    pub fn tls(&self) -> Result<Option<Arc<tls::ClientConfig>>, ConfigError> {
-        let Some(ca) = self.ca_file.clone() else {
-            return Ok(None);
-        };
+    /// The broker's port.
+    pub fn port(&self) -> u16 {
+        self.port
+            .unwrap_or(tls::usual_port(self.ca_file.is_some()))
+    }
+
+    /// The files of an encrypted connection; none for a plain one.
+    pub fn tls(&self) -> Option<tls::Files> {
+        let ca = self.ca_file.clone()?;
         let client = self
             .client_certificate
             .clone()
             .zip(self.client_key.clone())
             .map(|(certificate, key)| tls::Identity { certificate, key });
-        Ok(Some(tls::Files { ca, client }.client()?))
+        Some(tls::Files { ca, client })
     }
 
     /// The gates with their keys.

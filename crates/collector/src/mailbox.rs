@@ -5,6 +5,7 @@
 //! lies a bounded channel; when the disk is slow the broker waits, and then the gates do.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -63,7 +64,10 @@ pub fn run(
     let (sender, news) = sync_channel(BATCH);
     std::thread::Builder::new()
         .name("mailbox".to_owned())
-        .spawn(move || listen(connection, &sender))?;
+        .spawn({
+            let tls = config.tls();
+            move || listen(connection, tls.as_ref(), &sender)
+        })?;
     while !stop.load(Ordering::SeqCst) {
         let Some((letters, connected)) = gather(&news) else {
             break;
@@ -122,17 +126,24 @@ pub(crate) fn options(
     config: &CollectorConfig,
     client_id: &str,
 ) -> Result<MqttOptions, ConfigError> {
-    let mut options = MqttOptions::new(client_id, &config.host, config.port);
+    let mut options = MqttOptions::new(client_id, &config.host, config.port());
     options
         .set_keep_alive(Duration::from_secs(15))
         .set_max_packet_size(LARGEST, LARGEST);
-    if let Some(tls) = config.tls()? {
-        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
+    if let Some(files) = config.tls() {
+        encrypt(&mut options, files.client().map_err(ConfigError::Tls)?);
+        for warning in files.warnings(Timestamp::now()) {
+            warn!("{warning}");
+        }
     }
     if let Some((user, password)) = config.login()? {
         options.set_credentials(user, password);
     }
     Ok(options)
+}
+
+fn encrypt(options: &mut MqttOptions, tls: Arc<tls::ClientConfig>) {
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
 }
 
 /// What gates send, below `menshen/SITE/DEVICE`.
@@ -182,9 +193,9 @@ fn gather(news: &Receiver<News>) -> Option<(Vec<Publish>, bool)> {
 }
 
 /// Passes on what comes until nobody listens any more.
-fn listen(mut connection: Connection, news: &SyncSender<News>) {
+fn listen(mut connection: Connection, tls: Option<&tls::Files>, news: &SyncSender<News>) {
     let mut trouble = None;
-    for event in connection.iter() {
+    while let Ok(event) = connection.recv() {
         let sent = match event {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
                 info!("connected to the MQTT broker");
@@ -202,6 +213,12 @@ fn listen(mut connection: Connection, news: &SyncSender<News>) {
                     trouble = Some(why);
                 }
                 std::thread::sleep(PAUSE);
+                // Read anew for every connection, so that a renewed certificate needs no restart.
+                match tls.map(tls::Files::client) {
+                    Some(Ok(tls)) => encrypt(&mut connection.eventloop.mqtt_options, tls),
+                    Some(Err(error)) => warn!("{error}; the one before is used"),
+                    None => {}
+                }
                 Ok(())
             }
         };

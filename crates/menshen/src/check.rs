@@ -18,6 +18,7 @@ use domain::reading::Score;
 use domain::{Direction, Language, Words};
 use gate::line::Line;
 use gate::wiring::{InputWiring, RelayWiring};
+use jiff::Timestamp;
 use rustix::fs::{Access, access};
 use serde_json::{Value, json};
 
@@ -298,19 +299,27 @@ fn certificates(mqtt: &MqttConfig, credentials: Option<&Path>) -> Vec<Finding> {
             None
         }
     };
-    if let Some(Err(error)) = files.map(|files| files.client()) {
-        let key = match (error.key, &mqtt.client_key_credential) {
-            ("client_key", Some(_)) => "client_key_credential",
-            (key, _) => key,
-        };
-        findings.push((
-            Severity::Error,
-            format!("mqtt.{key}"),
-            error.wrong,
-            error.cure,
-        ));
+    let Some(files) = files else {
+        return findings;
+    };
+    match files.client() {
+        Ok(_) => findings.extend(
+            files
+                .warnings(Timestamp::now())
+                .into_iter()
+                .map(|warning| certificate(Severity::Warning, warning, mqtt)),
+        ),
+        Err(error) => findings.push(certificate(Severity::Error, error, mqtt)),
     }
     findings
+}
+
+fn certificate(severity: Severity, found: tls::FileError, mqtt: &MqttConfig) -> Finding {
+    let key = match (found.key, &mqtt.client_key_credential) {
+        ("client_key", Some(_)) => "client_key_credential",
+        (key, _) => key,
+    };
+    (severity, format!("mqtt.{key}"), found.wrong, found.cure)
 }
 
 /// What is to be said about the file of enrolled keys.
@@ -458,7 +467,7 @@ fn summary(house: &House) -> Value {
         "time_zone": house.site.time_zone_name,
         "lanes": lanes,
         "barriers": barriers,
-        "mqtt": house.mqtt.as_ref().map(|mqtt| format!("{}:{}", mqtt.host, mqtt.port)),
+        "mqtt": house.mqtt.as_ref().map(|mqtt| format!("{}:{}", mqtt.host, mqtt.port())),
         "store": house.store.folder,
         "models": house.models.folder,
     })
@@ -541,7 +550,7 @@ fn indoors(house: &House, language: Language) -> Vec<Branch> {
                 .as_deref()
                 .map_or_else(String::new, |user| format!(" ({user})"));
             Branch {
-                text: format!("MQTT ──► {}:{}{user}", mqtt.host, mqtt.port),
+                text: format!("MQTT ──► {}:{}{user}", mqtt.host, mqtt.port()),
                 below: vec![Branch::leaf(format!(
                     "menshen/{}/{}/…",
                     site.name, site.device

@@ -7,18 +7,31 @@
 //! Invariant: nobody is believed but who is signed for by the authority that the site names; there
 //! is no way to switch the check off, and none to take the system's list by accident.
 
+mod validity;
+
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::Words;
+use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, InconsistentKeys, RootCertStore};
 
+pub use validity::{Standing, Validity};
+
 /// What the MQTT client is given.
 pub type ClientConfig = rustls::ClientConfig;
+
+/// A certificate that ends within this is worth a word: whoever renews it must come by.
+pub const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// The port that brokers listen on where nothing else is said.
+pub const fn usual_port(encrypted: bool) -> u16 {
+    if encrypted { 8883 } else { 1883 }
+}
 
 /// The files of one end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +97,42 @@ impl Files {
             .map_err(|error| identity.unfit(&error))
     }
 
+    /// Until when what the files hold can be used: of several authorities the one that ends last
+    /// counts, of our own certificate and those above it the one that ends first. What is no
+    /// certificate is left out; [`client`](Self::client) says what is wrong with it.
+    ///
+    /// # Errors
+    /// [`FileError`] for the first file that cannot be read.
+    pub fn terms(&self) -> Result<Vec<Term>, FileError> {
+        let term = |key, file: &PathBuf, certificates: Vec<CertificateDer<'_>>, last: bool| {
+            let found = certificates.iter().filter_map(|der| Validity::of(der));
+            let validity = if last {
+                found.max_by_key(|validity| validity.until)
+            } else {
+                found.min_by_key(|validity| validity.until)
+            };
+            validity.map(|validity| Term {
+                key,
+                file: file.clone(),
+                validity,
+            })
+        };
+        let mut terms = Vec::new();
+        let key = "ca_file";
+        terms.extend(term(key, &self.ca, certificates(key, &self.ca)?, true));
+        if let Some(Identity { certificate, .. }) = &self.client {
+            let key = "client_certificate";
+            terms.extend(term(key, certificate, certificates(key, certificate)?, false));
+        }
+        Ok(terms)
+    }
+
+    /// What is to be said `now` about how long they hold.
+    pub fn warnings(&self, now: Timestamp) -> Vec<FileError> {
+        let terms = self.terms().unwrap_or_default();
+        terms.iter().filter_map(|term| term.warning(now)).collect()
+    }
+
     fn authority(&self) -> Result<RootCertStore, FileError> {
         let mut authority = RootCertStore::empty();
         for certificate in certificates("ca_file", &self.ca)? {
@@ -109,6 +158,64 @@ impl Files {
                 "ask whoever runs the broker for its CA certificate (X.509 version 3)",
             ),
         }
+    }
+}
+
+/// Until when a file's certificate can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// The configuration's key: `ca_file` or `client_certificate`.
+    pub key: &'static str,
+    /// The file.
+    pub file: PathBuf,
+    /// Of the certificate that counts.
+    pub validity: Validity,
+}
+
+impl Term {
+    /// What is wrong with it `now`, or will be within [`SOON`], and the cure.
+    pub fn warning(&self, now: Timestamp) -> Option<FileError> {
+        let file = self.file.display();
+        let day = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
+        let until = day(self.validity.until);
+        let (wrong, cure) = match self.validity.standing(now, SOON) {
+            Standing::Holds => return None,
+            Standing::EndsSoon => (
+                Words::new(
+                    format!("{file} 里的证书 {until} 到期（UTC）"),
+                    format!("the certificate in {file} ends on {until} (UTC)"),
+                ),
+                Words::new(
+                    "到期前换成新签发的证书，写在同一个文件里；下次连接时自动生效",
+                    "put a new one into the same file before that; it counts from the next connection on",
+                ),
+            ),
+            Standing::Ended => (
+                Words::new(
+                    format!("{file} 里的证书 {until} 已过期（UTC），连不上服务器"),
+                    format!("the certificate in {file} ended on {until} (UTC): no connection comes about"),
+                ),
+                Words::new(
+                    "重新签发证书，写在同一个文件里，并核对本机时间",
+                    "put a new one into the same file, and check this machine's clock",
+                ),
+            ),
+            Standing::NotYet => {
+                let from = day(self.validity.from);
+                (
+                    Words::new(
+                        format!("{file} 里的证书 {from} 才生效（UTC）"),
+                        format!("the certificate in {file} does not hold before {from} (UTC)"),
+                    ),
+                    Words::new("核对本机时间", "check this machine's clock"),
+                )
+            }
+        };
+        Some(FileError {
+            key: self.key,
+            wrong,
+            cure,
+        })
     }
 }
 

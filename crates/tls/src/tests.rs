@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
@@ -241,4 +242,96 @@ fn a_wrong_file_is_named_with_its_key_and_its_cure() {
         assert!(error.to_string().contains(says), "{error}");
         assert!(!error.cure.chinese.is_empty());
     }
+}
+
+/// Midnight of the first of January, UTC.
+fn new_year(year: i16) -> Timestamp {
+    let midnight = jiff::civil::date(year, 1, 1).at(0, 0, 0, 0);
+    jiff::tz::TimeZone::UTC.to_timestamp(midnight).unwrap()
+}
+
+#[test]
+fn a_certificate_says_until_when_it_holds() {
+    let ours = Authority::new("ours");
+    let gate = ours.sign("gate", 2020..2030);
+    // Beyond 2049 the times are written another way.
+    let far = ours.sign("far", 2049..2050);
+    let files = |identity: &Identity| ours.believed(Some(identity.clone()));
+    let term = |identity: &Identity| {
+        let terms = files(identity).terms().unwrap();
+        assert_eq!(terms[0].key, "ca_file");
+        assert_eq!(terms[0].warning(new_year(2026)), None);
+        assert_eq!(terms[1].key, "client_certificate");
+        terms[1].clone()
+    };
+    let (from, until) = (new_year(2020), new_year(2030));
+    assert_eq!(term(&gate).validity, Validity { from, until });
+    let (from, until) = (new_year(2049), new_year(2050));
+    assert_eq!(term(&far).validity, Validity { from, until });
+    let says = |now| term(&gate).warning(now).map(|said| said.wrong.english);
+    assert_eq!(says(new_year(2029)), None);
+    let eve = new_year(2030) - SignedDuration::from_hours(24);
+    for (now, word) in [
+        (eve, "ends on 2030-01-01"),
+        (new_year(2031), "ended on 2030-01-01"),
+        (new_year(2019), "does not hold before 2020-01-01"),
+    ] {
+        let said = says(now).unwrap();
+        assert!(said.contains(word), "{said}");
+    }
+    let whole = new_year(2030) - SOON;
+    assert_eq!(says(whole), None);
+    assert!(says(whole + SignedDuration::from_secs(1)).is_some());
+}
+
+#[test]
+fn of_several_authorities_the_last_counts_and_of_a_chain_the_first() {
+    let ours = Authority::new("ours");
+    let (short, long) = (ours.sign("short", 2020..2021), ours.sign("long", 2020..4000));
+    let both = ours.path("both.pem");
+    let text = |identity: &Identity| std::fs::read_to_string(&identity.certificate).unwrap();
+    std::fs::write(&both, text(&long) + &text(&short)).unwrap();
+    let files = Files {
+        ca: both.clone(),
+        client: Some(Identity {
+            certificate: both,
+            key: long.key,
+        }),
+    };
+    let until: Vec<_> = files.terms().unwrap().iter().map(|t| t.validity.until).collect();
+    assert_eq!(until, [new_year(4000), new_year(2021)]);
+    std::fs::write(&files.ca, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    assert_eq!(files.terms().unwrap(), []);
+}
+
+proptest! {
+    /// Whatever is in a file: no panic, and a cut certificate has no validity or the right one.
+    #[test]
+    fn no_bytes_bring_the_walk_down(
+        noise in prop::collection::vec(any::<u8>(), 0..300),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        Validity::of(&noise);
+        let mut der = one_certificate().to_vec();
+        let whole = Validity::of(&der).unwrap();
+        for (at, byte) in flips {
+            let at = at.index(der.len());
+            der[at] = byte;
+        }
+        Validity::of(&der);
+        let der = one_certificate();
+        let cut = cut.index(der.len());
+        prop_assert_eq!(Validity::of(&der[..cut]), None);
+        prop_assert_eq!(Validity::of(der), Some(whole));
+    }
+}
+
+fn one_certificate() -> &'static [u8] {
+    static ONE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    ONE.get_or_init(|| {
+        let ours = Authority::new("ours");
+        let gate = ours.sign("gate", 2020..2030);
+        certificates("certificate", &gate.certificate).unwrap()[0].to_vec()
+    })
 }
