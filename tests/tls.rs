@@ -164,7 +164,11 @@ fn gate_and_collector_meet_through_a_broker_that_asks_for_certificates() {
     std::fs::write(&stranger, text).unwrap();
     let stranger = Collector::start(&stranger);
     let told = || stranger.log().contains("set client_certificate");
-    assert!(wait_for(Duration::from_secs(15), told), "{}", stranger.log());
+    assert!(
+        wait_for(Duration::from_secs(15), told),
+        "{}",
+        stranger.log()
+    );
 }
 
 #[test]
@@ -220,7 +224,9 @@ fn who_does_not_fit_is_told_why_and_a_renewed_certificate_needs_no_restart() {
     };
 
     keep(&foreign);
-    refused("not signed by the authority in ca_file").stop().unwrap();
+    refused("not signed by the authority in ca_file")
+        .stop()
+        .unwrap();
     keep(&nameless);
     refused("set client_certificate").stop().unwrap();
     let anonymous = site.verb(&["check", "--language", "en"]).unwrap();

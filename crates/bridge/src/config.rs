@@ -381,8 +381,7 @@ impl MqttConfig {
 
     /// The broker's port.
     pub fn port(&self) -> u16 {
-        self.port
-            .unwrap_or(tls::usual_port(self.ca_file.is_some()))
+        self.port.unwrap_or(tls::usual_port(self.ca_file.is_some()))
     }
 
     /// Whether the broker is on this machine, as far as its name says.

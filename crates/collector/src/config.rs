@@ -204,8 +204,7 @@ impl CollectorConfig {
 
     /// The broker's port.
     pub fn port(&self) -> u16 {
-        self.port
-            .unwrap_or(tls::usual_port(self.ca_file.is_some()))
+        self.port.unwrap_or(tls::usual_port(self.ca_file.is_some()))
     }
 
     /// The files of an encrypted connection; none for a plain one.

@@ -4,8 +4,8 @@
 //! transaction: a collector that is killed in between gets them again. Between the two threads
 //! lies a bounded channel; when the disk is slow the broker waits, and then the gates do.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 

@@ -122,7 +122,12 @@ impl Files {
         terms.extend(term(key, &self.ca, certificates(key, &self.ca)?, true));
         if let Some(Identity { certificate, .. }) = &self.client {
             let key = "client_certificate";
-            terms.extend(term(key, certificate, certificates(key, certificate)?, false));
+            terms.extend(term(
+                key,
+                certificate,
+                certificates(key, certificate)?,
+                false,
+            ));
         }
         Ok(terms)
     }
@@ -193,7 +198,9 @@ impl Term {
             Standing::Ended => (
                 Words::new(
                     format!("{file} 里的证书 {until} 已过期（UTC），连不上服务器"),
-                    format!("the certificate in {file} ended on {until} (UTC): no connection comes about"),
+                    format!(
+                        "the certificate in {file} ended on {until} (UTC): no connection comes about"
+                    ),
                 ),
                 Words::new(
                     "重新签发证书，写在同一个文件里，并核对本机时间",

@@ -287,7 +287,10 @@ fn a_certificate_says_until_when_it_holds() {
 #[test]
 fn of_several_authorities_the_last_counts_and_of_a_chain_the_first() {
     let ours = Authority::new("ours");
-    let (short, long) = (ours.sign("short", 2020..2021), ours.sign("long", 2020..4000));
+    let (short, long) = (
+        ours.sign("short", 2020..2021),
+        ours.sign("long", 2020..4000),
+    );
     let both = ours.path("both.pem");
     let text = |identity: &Identity| std::fs::read_to_string(&identity.certificate).unwrap();
     std::fs::write(&both, text(&long) + &text(&short)).unwrap();
@@ -298,9 +301,18 @@ fn of_several_authorities_the_last_counts_and_of_a_chain_the_first() {
             key: long.key,
         }),
     };
-    let until: Vec<_> = files.terms().unwrap().iter().map(|t| t.validity.until).collect();
+    let until: Vec<_> = files
+        .terms()
+        .unwrap()
+        .iter()
+        .map(|t| t.validity.until)
+        .collect();
     assert_eq!(until, [new_year(4000), new_year(2021)]);
-    std::fs::write(&files.ca, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    std::fs::write(
+        &files.ca,
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    )
+    .unwrap();
     assert_eq!(files.terms().unwrap(), []);
 }
 
