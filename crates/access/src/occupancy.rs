@@ -375,6 +375,8 @@ pub(crate) fn ended<'a>(events: impl Iterator<Item = &'a Event>) -> Vec<Ended> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use domain::verdict::Evidence;
     use jiff::civil::date;
     use uuid::Uuid;
@@ -396,7 +398,7 @@ mod tests {
                 date(2026, 12, 31),
             )
         };
-        let token = Token::of(&pass).unwrap();
+        let token = pass.token().unwrap();
         let book = Book::of([Record::Pass(Box::new(pass))]);
         let view = RegistryView::with_book(1, Vec::new(), book);
         let clock = Clock::Trusted {

@@ -1,6 +1,7 @@
 //! Passes from issue to paper and back: printed sheets are rasterised by other programs (poppler,
 //! librsvg) and their QR codes read by an independent decoder; every one must be the pass that it
-//! was printed for, and be accepted at the gate.
+//! was printed for, and be accepted at the gate. The page for phones is tried in a real browser
+//! (Chromium).
 //!
 //! ```sh
 //! MENSHEN_PASSES=2062 cargo test --release --workspace --test passes -- --nocapture
@@ -17,6 +18,8 @@ use std::time::Instant;
 
 use access::pass::Token;
 use access::pass::token::PREFIX;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use domain::signing::SecretKey;
 
 struct Gate {
@@ -85,7 +88,8 @@ fn cannot_run(program: &str) -> bool {
     if there && fonts.contains(&true) {
         return false;
     }
-    let what = "parts are missing; apt-get install poppler-utils librsvg2-bin fonts-wqy-microhei";
+    let what =
+        "parts are missing; apt-get install poppler-utils librsvg2-bin fonts-wqy-microhei chromium";
     assert!(std::env::var_os("CI").is_none(), "{what}");
     eprintln!("\n*** NOT TESTED: {what} ***\n");
     true
@@ -312,4 +316,98 @@ fn without_a_font_or_a_name_for_the_file_it_is_said_what_to_do() {
     let said = gate.run(&["print", "--out", "a.docx"]);
     assert_eq!(said.status.code(), Some(2));
     assert!(!out.exists());
+}
+
+/// The page as a browser shows it after a script of the test, which stands in for a guard's hands, has
+/// set the body's `data-done`.
+fn browsed(gate: &Gate, page: &Path, script: &str) -> String {
+    let with = gate.path("with-hands.html");
+    let html = std::fs::read_to_string(page).unwrap();
+    std::fs::write(&with, format!("{html}<script>{script}</script>")).unwrap();
+    for _ in 0..5 {
+        let output = Command::new("chromium")
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
+            .arg("--virtual-time-budget=20000")
+            .arg(format!(
+                "--user-data-dir={}",
+                gate.path("browser").display()
+            ))
+            .arg(&with)
+            .output()
+            .unwrap();
+        let dom = text(&output.stdout);
+        if dom.contains("data-done") {
+            return dom;
+        }
+    }
+    panic!("the browser did not finish");
+}
+
+/// A guard's phone has the page, and neither network nor gate: photos of papers and a typed text are
+/// judged as the register was when the page was made.
+#[test]
+fn a_phone_checks_passes_with_the_page_alone() {
+    if cannot_run("chromium") || cannot_run("rsvg-convert") {
+        return;
+    }
+    let gate = Gate::new();
+    gate.done(&[
+        "issue",
+        "--numbers",
+        "7,8",
+        "--plate",
+        "苏E12345",
+        "--until",
+        "2099-12-31",
+    ]);
+    let photos = ["7", "8"].map(|number| {
+        let (svg, png) = (gate.path("slip.svg"), gate.path("slip.png"));
+        let out = svg.to_str().unwrap();
+        gate.done(&["print", "--single", "--numbers", number, "--out", out]);
+        let drawn = Command::new("rsvg-convert")
+            .args(["--width", "900", "--background-color", "white", "--output"])
+            .args([&png, &svg])
+            .status()
+            .unwrap();
+        assert!(drawn.success());
+        BASE64_STANDARD.encode(std::fs::read(png).unwrap())
+    });
+    gate.done(&["revoke", "8", "--reason", "lost"]);
+    let page = gate.path("check.html");
+    gate.done(&[
+        "page",
+        "--title",
+        "</script><b>东方花园",
+        "--out",
+        page.to_str().unwrap(),
+    ]);
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(!html.contains(&gate.key().to_hex()));
+
+    let hands = |work: &str| {
+        let script = format!(
+            "const photo = (base64) => new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))]);\n\
+             (async () => {{ {work}; document.body.dataset.done = 'yes'; }})();"
+        );
+        let dom = browsed(&gate, &page, &script);
+        // What is said before the answers is the script's own text.
+        let answers = dom.find("id=\"answers\"").unwrap();
+        dom[answers..dom.find("照片只在本机").unwrap()].to_owned()
+    };
+    let [good, revoked] = &photos;
+    let said = hands(&format!("await answer(() => look(photo('{good}')))"));
+    assert!(said.contains("data-reason=\"pass\""), "{said}");
+    assert!(
+        said.contains("核对车牌 苏E12345") && said.contains("No. 0007"),
+        "{said}"
+    );
+    let said = hands(&format!("await answer(() => look(photo('{revoked}')))"));
+    assert!(said.contains("data-reason=\"pass-revoked\""), "{said}");
+    let nothing = "await answer(() => look(photo('iVBORw0KGgo')))";
+    assert!(hands(nothing).contains("未能识别"));
+    let typed = "document.getElementById('text').value = 'MS1:ABC';\
+                 document.querySelector('form button').click();\
+                 while (!document.querySelector('[data-reason]')) await new Promise((go) => setTimeout(go, 20))";
+    let said = hands(typed);
+    assert!(said.contains("data-reason=\"pass-altered\""), "{said}");
 }

@@ -112,6 +112,8 @@ fn look(frames: &Slot<Frame>, tell: &Sender<Vec<String>>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::time::Instant;
 
     use jiff::Timestamp;

@@ -82,6 +82,8 @@ impl HeldUp {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use domain::PassNumber;
     use domain::signing::SecretKey;
     use jiff::civil::date;
@@ -96,7 +98,7 @@ mod tests {
             date(2026, 1, 1),
             date(2026, 12, 31),
         );
-        let token = Token::of(&pass).unwrap();
+        let token = pass.token().unwrap();
         (token.sign(&key), key.public(), pass.id())
     }
 

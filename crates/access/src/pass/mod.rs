@@ -3,7 +3,8 @@
 //!
 //! - A [`Pass`] is a record of the register like any other; it binds a plate, or is a person's on
 //!   foot, a supplier's, or a blank that is bound later.
-//! - [`token`] is what stands in its QR code: the same facts in few bytes, signed by the gate.
+//! - [`token`], of `domain`, is what stands in its QR code: the same facts in few bytes, signed by the
+//!   gate.
 //! - [`check`] says what a token that was shown is worth: signature, register, day, entries, plate.
 //! - [`held_up`] says which of the papers that a lane's camera has seen may still be used.
 //! - [`entries`] counts how often a pass was used, in one batch with the passage that used it.
@@ -22,9 +23,8 @@ pub mod entries;
 pub mod held_up;
 #[cfg(test)]
 mod tests;
-pub mod token;
 
-use domain::{PassId, PassNumber, PlateNumber};
+use domain::{PassId, PassNumber};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -32,52 +32,8 @@ use crate::policy::Clock;
 use crate::registry::Label;
 
 pub use check::{Shown, check, worth};
+pub use domain::pass::{Bearer, Token, TokenError, token};
 pub use held_up::HeldUp;
-pub use token::{Token, TokenError};
-
-/// Whose a pass is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", content = "plate", rename_all = "kebab-case")]
-pub enum Bearer {
-    /// Nobody's yet: printed with a number, bound later.
-    Blank,
-    /// The vehicle with this plate.
-    Vehicle(PlateNumber),
-    /// A person on foot.
-    Foot,
-    /// A supplier, with whatever vehicle he comes.
-    Supplier,
-}
-
-impl Bearer {
-    /// The plate that it binds.
-    pub const fn plate(&self) -> Option<&PlateNumber> {
-        match self {
-            Self::Vehicle(plate) => Some(plate),
-            Self::Blank | Self::Foot | Self::Supplier => None,
-        }
-    }
-
-    /// The kind in Chinese, as it is printed.
-    pub const fn chinese(&self) -> &'static str {
-        match self {
-            Self::Blank => "通行证",
-            Self::Vehicle(_) => "车辆通行证",
-            Self::Foot => "人员通行证",
-            Self::Supplier => "供应商通行证",
-        }
-    }
-
-    /// The kind in English.
-    pub const fn english(&self) -> &'static str {
-        match self {
-            Self::Blank => "blank",
-            Self::Vehicle(_) => "vehicle",
-            Self::Foot => "on foot",
-            Self::Supplier => "supplier",
-        }
-    }
-}
 
 /// One numbered pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +88,19 @@ impl Pass {
             number: self.number,
             edition: self.edition,
         }
+    }
+
+    /// What its paper carries; `None` if a date of it cannot be written, which no pass in the register
+    /// has.
+    pub fn token(&self) -> Option<Token> {
+        token::day(self.from).and(token::day(self.until))?;
+        Some(Token {
+            pass: self.id(),
+            from: self.from,
+            until: self.until,
+            entries: self.entries,
+            bearer: self.bearer.clone(),
+        })
     }
 
     /// What of it breaks its own rules, and what to do.

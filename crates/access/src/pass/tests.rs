@@ -46,7 +46,7 @@ fn view(passes: &[Pass]) -> RegistryView {
 }
 
 fn printed(pass: &Pass) -> String {
-    Token::of(pass).unwrap().sign(&key(1))
+    pass.token().unwrap().sign(&key(1))
 }
 
 /// The answer about a paper, with the pass as the register has it, on a day, for a plate.
@@ -93,7 +93,7 @@ fn each_refusal_has_its_own_reason() {
         Reason::Pass
     );
 
-    let forged = Token::of(&pass()).unwrap().sign(&key(2));
+    let forged = pass().token().unwrap().sign(&key(2));
     assert_eq!(answer(&forged, &pass(), today, None), Reason::PassForged);
     assert_eq!(
         answer("https://example.org", &pass(), today, None),
@@ -233,7 +233,7 @@ fn spoilt(text: &str, slips: &[Slip]) -> String {
 proptest! {
     #[test]
     fn what_was_printed_is_what_is_read(pass in any_pass(), seed: u8) {
-        let token = Token::of(&pass).unwrap();
+        let token = pass.token().unwrap();
         let paper = token.sign(&key(seed));
         let others: Vec<PublicKey> = [1, 2, seed].map(|s| key(s).public()).to_vec();
         prop_assert_eq!(Token::verify(&paper, &others), Ok(token.clone()));
@@ -248,7 +248,7 @@ proptest! {
         pass in any_pass(),
         slips in prop::collection::vec(slip(), 1..4),
     ) {
-        let paper = Token::of(&pass).unwrap().sign(&key(1));
+        let paper = pass.token().unwrap().sign(&key(1));
         let altered = spoilt(&paper, &slips);
         if altered != paper {
             prop_assert!(Token::verify(&altered, &[key(1).public()]).is_err(), "{}", altered);
@@ -258,7 +258,7 @@ proptest! {
     /// The bits behind the text, so that every alteration is one that base32 allows.
     #[test]
     fn no_flipped_bit_verifies(pass in any_pass(), flips in prop::collection::vec(any::<Index>(), 1..4)) {
-        let paper = Token::of(&pass).unwrap().sign(&key(1));
+        let paper = pass.token().unwrap().sign(&key(1));
         let mut bytes = BASE32_NOPAD.decode(&paper.as_bytes()[token::PREFIX.len()..]).unwrap();
         let honest = bytes.clone();
         for flip in flips {

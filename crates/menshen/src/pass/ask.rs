@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use access::journal::Stamp;
 use access::ledger::{Changed, Ledger, LedgerError};
 use access::pass::entries::Count;
-use access::pass::{Pass, Shown, Token, check};
+use access::pass::{Pass, Shown, check};
 use access::policy::Clock;
 use bridge::keys::{own_secret, read_secret};
 use domain::signing::PublicKey;
@@ -29,6 +29,8 @@ pub(crate) enum Ask {
         #[serde(default)]
         why: String,
     },
+    /// All passes, and the public keys that sign them: what a page that checks passes must know.
+    Page,
     /// The signed texts of these passes' codes.
     Sign {
         /// Their numbers.
@@ -56,6 +58,9 @@ pub(crate) struct Told {
     /// The texts that were asked for, in the order of the numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) codes: Vec<String>,
+    /// The keys whose passes count here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) keys: Vec<PublicKey>,
     /// What the pass that was shown is worth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<Worth>,
@@ -123,6 +128,10 @@ pub(crate) fn answer(
             let changed = ledger.issue(&passes, by, &why, stamp).map_err(words)?;
             return Ok((Told::default(), Some(changed)));
         }
+        Ask::Page => Told {
+            keys: public_keys(store)?,
+            ..list(ledger).map_err(words)?
+        },
         Ask::Sign { numbers } => sign(ledger, &numbers, store)?,
         Ask::Check { text, plate, admit } => {
             let keys = public_keys(store)?;
@@ -167,7 +176,7 @@ fn sign(ledger: &Ledger, numbers: &[PassNumber], store: &Path) -> Result<Told, S
     let mut told = Told::default();
     for &number in numbers {
         let pass = view.book().pass(number);
-        let token = pass.and_then(|pass| Some((pass, Token::of(pass)?)));
+        let token = pass.and_then(|pass| Some((pass, pass.token()?)));
         let (pass, token) = token.ok_or_else(|| absent(number))?;
         told.codes.push(token.sign(&key));
         told.passes.push(line(ledger, pass));

@@ -1,12 +1,14 @@
 //! `menshen pass`: numbered passes, with or without a running gate.
 //!
 //! [`ask`] is what is asked of whoever holds the store; [`issue`] makes new passes, one or thousands;
-//! [`change`] extends, revokes, binds; [`show`] lists and checks; [`print`] puts them on paper.
+//! [`change`] extends, revokes, binds; [`show`] lists and checks; [`print`] puts them on paper,
+//! [`page`] makes the page with which a guard's phone checks them.
 
 pub(crate) mod ask;
 mod change;
 mod issue;
 mod numbers;
+mod page;
 mod print;
 mod show;
 
@@ -55,6 +57,8 @@ pub(crate) enum Verb {
     Check(show::CheckArgs),
     /// Put passes on paper: A4 sheets with cut marks, or single slips; PDF or SVG / 打印
     Print(print::PrintArgs),
+    /// Make a page with which a phone checks passes, without a network / 手机核验页面
+    Page(page::PageArgs),
 }
 
 /// Runs `menshen pass …`.
@@ -68,6 +72,7 @@ pub(crate) fn run(verb: Verb) -> u8 {
         Verb::Show(args) => show::show(&args),
         Verb::Check(args) => show::check(args),
         Verb::Print(args) => print::run(&args),
+        Verb::Page(args) => page::run(&args),
     };
     match done {
         Ok(()) => DONE,

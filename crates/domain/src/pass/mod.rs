@@ -1,9 +1,15 @@
-//! Numbers of passes, and the word for one edition of one pass.
+//! Numbers of passes, the word for one edition of one pass, whose it is, and what its paper says.
+
+pub mod token;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::plate::PlateNumber;
+
+pub use token::{Token, TokenError};
 
 /// The largest number that a pass can have.
 pub const LARGEST_NUMBER: u32 = 9_999_999;
@@ -71,6 +77,50 @@ pub struct PassId {
     pub number: PassNumber,
     /// Its edition, from 1.
     pub edition: u16,
+}
+
+/// Whose a pass is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", content = "plate", rename_all = "kebab-case")]
+pub enum Bearer {
+    /// Nobody's yet: printed with a number, bound later.
+    Blank,
+    /// The vehicle with this plate.
+    Vehicle(PlateNumber),
+    /// A person on foot.
+    Foot,
+    /// A supplier, with whatever vehicle he comes.
+    Supplier,
+}
+
+impl Bearer {
+    /// The plate that it binds.
+    pub const fn plate(&self) -> Option<&PlateNumber> {
+        match self {
+            Self::Vehicle(plate) => Some(plate),
+            Self::Blank | Self::Foot | Self::Supplier => None,
+        }
+    }
+
+    /// The kind in Chinese, as it is printed.
+    pub const fn chinese(&self) -> &'static str {
+        match self {
+            Self::Blank => "通行证",
+            Self::Vehicle(_) => "车辆通行证",
+            Self::Foot => "人员通行证",
+            Self::Supplier => "供应商通行证",
+        }
+    }
+
+    /// The kind in English.
+    pub const fn english(&self) -> &'static str {
+        match self {
+            Self::Blank => "blank",
+            Self::Vehicle(_) => "vehicle",
+            Self::Foot => "on foot",
+            Self::Supplier => "supplier",
+        }
+    }
 }
 
 #[cfg(test)]

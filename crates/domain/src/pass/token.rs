@@ -19,12 +19,13 @@
 //! A vehicle's pass has 90 or 91 bytes, 148 or 150 characters: a QR code of version 6 at level M.
 
 use data_encoding::BASE32_NOPAD;
-use domain::signing::{PublicKey, Purpose, SecretKey, Signature};
-use domain::{PassId, PassNumber, PlateNumber, Reason};
 use jiff::civil::{Date, date};
 use jiff::{ToSpan as _, Unit};
 
-use super::{Bearer, Pass};
+use super::{Bearer, PassId, PassNumber};
+use crate::plate::PlateNumber;
+use crate::signing::{PublicKey, Purpose, SecretKey, Signature};
+use crate::verdict::Reason;
 
 /// What every token of this layout begins with.
 pub const PREFIX: &str = "MS1:";
@@ -38,7 +39,7 @@ const PLATE: usize = 24;
 const FIRST_DAY: Date = date(2020, 1, 1);
 
 /// A day as a token writes it, if it can.
-pub(super) fn day(date: Date) -> Option<u16> {
+pub fn day(date: Date) -> Option<u16> {
     let days = FIRST_DAY.until((Unit::Day, date)).ok()?.get_days();
     u16::try_from(days).ok()
 }
@@ -92,19 +93,6 @@ impl TokenError {
 }
 
 impl Token {
-    /// The token of a pass; `None` if a date of it cannot be written, which no pass in the register
-    /// has.
-    pub fn of(pass: &Pass) -> Option<Self> {
-        day(pass.from).and(day(pass.until))?;
-        Some(Self {
-            pass: pass.id(),
-            from: pass.from,
-            until: pass.until,
-            entries: pass.entries,
-            bearer: pass.bearer.clone(),
-        })
-    }
-
     fn payload(&self, key: &PublicKey) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEAD + PLATE + SIGNATURE);
         bytes.extend_from_slice(&key.to_bytes()[..4]);
