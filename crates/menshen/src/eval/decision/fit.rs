@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! samples, registers ─► trial of many leads ─► least lead that keeps the terms ─┐
-//!            trial of many refusals with it, if too many residents are refused ◄─┘─► margins
+//! margins ◄─ trial of many refusals with it, if too many residents are refused ◄┘
 //! ```
 //!
 //! There is no temperature beside them: it would scale every lead of one plate over another alike,
