@@ -83,8 +83,8 @@ pub(super) fn margins(
             ..before
         })
         .collect();
-    let led = tried(&leads);
-    let (lead, first) = least(&led, |by_role| {
+    let with_leads = tried(&leads);
+    let (lead, first) = least(&with_leads, |by_role| {
         let let_in = |role: Role| by_role[role as usize].another;
         let runner_ups = by_role[Role::RunnerUp as usize];
         let most = terms.runner_ups * runner_ups.tries() as f64;
@@ -101,8 +101,9 @@ pub(super) fn margins(
         before: tried(&[before]).first().copied().unwrap_or_default(),
     };
     // To ask the guard too often harms nobody: pictures may widen this one, never narrow it.
-    if let Some(by_role) = led.get(lead).filter(|by_role| are_asked_about(by_role)) {
-        return fitted(leads[lead], true, Some(by_role));
+    let with_least = with_leads.get(lead);
+    if with_least.is_some_and(are_asked_about) {
+        return fitted(leads[lead], true, with_least);
     }
     let refusing: Vec<Margins> = nats
         .iter()
