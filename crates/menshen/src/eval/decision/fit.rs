@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! samples, registers ─► trial of many leads ─► least lead that keeps the terms ─┐
-//!                                        trial of many refusals with it ◄───────┘─► margins
+//! margins ◄─ trial of many refusals with it, if too many residents are refused ◄┘
 //! ```
 //!
 //! There is no temperature beside them: it would scale every lead of one plate over another alike,
@@ -26,7 +26,8 @@ pub(super) struct Terms {
     /// The share of strangers that may be let in although the very number that the reader takes
     /// most easily for theirs is registered. Others may not be let in at all.
     pub(super) runner_ups: f64,
-    /// The share of residents that may be called strangers instead of asked about.
+    /// The share of residents that may be called strangers instead of asked about; as long as it is
+    /// kept, the margin for that stays as it was.
     pub(super) refused: f64,
 }
 
@@ -82,12 +83,28 @@ pub(super) fn margins(
             ..before
         })
         .collect();
-    let (lead, first) = least(&tried(&leads), |by_role| {
+    let with_leads = tried(&leads);
+    let (lead, first) = least(&with_leads, |by_role| {
         let let_in = |role: Role| by_role[role as usize].another;
         let runner_ups = by_role[Role::RunnerUp as usize];
         let most = terms.runner_ups * runner_ups.tries() as f64;
         let_in(Role::Stranger) + let_in(Role::Neighbour) == 0 && (runner_ups.another as f64) <= most
     });
+    let are_asked_about = |by_role: &ByRole| {
+        let residents = by_role[Role::Resident as usize];
+        residents.refused as f64 <= terms.refused * residents.tries() as f64
+    };
+    let fitted = |margins, second, outcomes: Option<&ByRole>| Fitted {
+        margins,
+        kept: first && second,
+        outcomes: outcomes.copied().unwrap_or_default(),
+        before: tried(&[before]).first().copied().unwrap_or_default(),
+    };
+    // To ask the guard too often harms nobody: pictures may widen this one, never narrow it.
+    let with_least = with_leads.get(lead);
+    if with_least.is_some_and(are_asked_about) {
+        return fitted(leads[lead], true, with_least);
+    }
     let refusing: Vec<Margins> = nats
         .iter()
         .map(|&over_registered| Margins {
@@ -96,16 +113,8 @@ pub(super) fn margins(
         })
         .collect();
     let outcomes = tried(&refusing);
-    let (at, second) = least(&outcomes, |by_role| {
-        let residents = by_role[Role::Resident as usize];
-        residents.refused as f64 <= terms.refused * residents.tries() as f64
-    });
-    Fitted {
-        margins: refusing[at],
-        kept: first && second,
-        outcomes: outcomes.get(at).copied().unwrap_or_default(),
-        before: tried(&[before]).first().copied().unwrap_or_default(),
-    }
+    let (at, second) = least(&outcomes, are_asked_about);
+    fitted(refusing[at], second, outcomes.get(at))
 }
 
 /// The first place from which on something holds to the end, or the last one if it does not there:
