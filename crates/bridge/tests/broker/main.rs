@@ -269,6 +269,8 @@ fn the_last_will_and_retained_states_are_right_through_cut_and_crash() {
 
     gate.close();
     says(&listener, "bridge/state", "offline");
+    // The broker and the bridge notice the cut each for itself.
+    until("the cut is not noticed", || !bridge.status().connected);
     assert!(!bridge.publish_picture(&"in".parse().unwrap(), vec![0xff; 10]));
     assert_eq!(bridge.status().pictures_dropped, 1);
     bridge.set_state(barrier, &json!({ "state": "open" }));
