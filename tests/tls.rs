@@ -191,12 +191,12 @@ fn who_does_not_fit_is_told_why_and_a_renewed_certificate_needs_no_restart() {
         other.path("ca.pem").to_str().unwrap(),
     );
     let nameless = named.lines().next().unwrap().to_owned() + "\n";
-    let site = site(&mosquitto, "KEYS\n");
+    let site = site(&mosquitto, "# KEYS\n");
     site.register(scene.plate(0)).unwrap();
     let camera = Camera::start(&site.path("frames"), scene.pictures.clone()).unwrap();
     let plain = std::fs::read_to_string(site.path("menshen.toml")).unwrap();
     let keep = |keys: &str| {
-        std::fs::write(site.path("menshen.toml"), plain.replace("KEYS\n", keys)).unwrap();
+        std::fs::write(site.path("menshen.toml"), plain.replace("# KEYS\n", keys)).unwrap();
     };
     let mut openings = 0;
     let mut refused = |says: &str| {
