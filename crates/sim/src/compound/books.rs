@@ -60,6 +60,8 @@ pub(super) struct Books {
     pub(super) gap_seen: bool,
     pub(super) committee: Committee,
     pub(super) sabotage: Sabotage,
+    /// Passages that have ended.
+    ended: u64,
     pub(super) violation: Option<Violation>,
 }
 
@@ -144,6 +146,7 @@ impl Books {
                 count: 0,
             },
             sabotage: Sabotage::None,
+            ended: 0,
             violation: None,
         };
         books.open(0, wall, &mut Report::default());
@@ -271,9 +274,8 @@ impl Books {
 
     pub(super) fn record(&mut self, event: Event, wall: Timestamp) {
         if let Event::Passage(_) = &event {
-            let odd = self.next_id.is_multiple_of(2);
-            if self.sabotage == Sabotage::LosesRecords && odd {
-                self.next_id += 1;
+            self.ended += 1;
+            if self.sabotage == Sabotage::LosesRecords && self.ended.is_multiple_of(2) {
                 return;
             }
             if self.sabotage == Sabotage::WritesTwice {
