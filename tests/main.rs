@@ -6,6 +6,7 @@ mod cameras;
 mod commands;
 mod crashes;
 mod doctor;
+mod metrics;
 mod orders;
 mod passes;
 mod replay;

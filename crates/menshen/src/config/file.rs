@@ -4,6 +4,7 @@
 //! `vision::source::CameraConfig`, `bridge::MqttConfig`), so a key that they gain is a key of
 //! the file at once.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -200,9 +201,17 @@ pub(super) struct ClockFile {
     pub(super) trusted: Option<Trusted>,
 }
 
+/// `[metrics]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MetricsFile {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) open_to_network: Option<bool>,
+}
+
 /// The tables at the top of the file.
-pub(super) const SECTIONS: [&str; 9] = [
-    "site", "barrier", "lane", "store", "mqtt", "models", "decision", "clock", "log",
+pub(super) const SECTIONS: [&str; 10] = [
+    "site", "barrier", "lane", "store", "mqtt", "models", "decision", "clock", "log", "metrics",
 ];
 
 /// Every table of the file by its heading, with the keys its type knows.
@@ -218,5 +227,6 @@ pub(super) fn tables() -> Vec<(&'static str, Vec<String>)> {
         ("[decision]", known_keys::<DecisionFile>()),
         ("[clock]", known_keys::<ClockFile>()),
         ("[log]", known_keys::<LogFile>()),
+        ("[metrics]", known_keys::<MetricsFile>()),
     ]
 }

@@ -2,6 +2,7 @@
 //!
 //! A [`House`] comes only from [`super::parse`]. Nothing in it is optional that has a default.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(crate) struct House {
     pub(crate) margins: Margins,
     /// When the wall clock is believed.
     pub(crate) clock: Trusted,
+    /// Where figures for Prometheus can be asked for, if anywhere.
+    pub(crate) metrics: Option<SocketAddr>,
     /// Warnings and notes about the file; no errors.
     pub(crate) notices: Problems,
 }

@@ -547,7 +547,7 @@ fn meaning(house: &House) -> String {
         .map(|l| format!("{:?} {} {}", l.settings, l.barrier, l.camera.describe()))
         .collect();
     format!(
-        "{:?} {:?} {:?} {lanes:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {lanes:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         house.site,
         house.store,
         house.barriers,
@@ -555,6 +555,7 @@ fn meaning(house: &House) -> String {
         house.models,
         house.log,
         house.margins,
+        house.metrics,
         house.clock
     )
 }

@@ -18,6 +18,7 @@ mod barriers;
 pub(crate) mod clock;
 mod guardroom;
 mod lane;
+mod metrics;
 mod orders;
 mod papers;
 mod pictures;
@@ -225,6 +226,12 @@ impl Assembly {
             latencies,
         };
         assembly.listen()?;
+        if let Some(address) = assembly.house.metrics
+            && let Err(error) = assembly.records.metrics().serve(address)
+        {
+            // A gate opens without being watched.
+            warn!(%address, %error, "no metrics: nothing can listen there / 无法提供运行数据");
+        }
         assembly.take_orders(&order_desk);
         Ok(assembly)
     }
@@ -327,6 +334,8 @@ impl Assembly {
                     outbox = report.outbox_depth,
                     "health"
                 );
+                let connected = self.bridge.as_ref().map(|b| b.status().connected);
+                self.records.metrics().set_health(&report, connected);
                 if let (Some(bridge), Ok(json)) = (&self.bridge, report.to_json()) {
                     bridge.publish_health(&json);
                 }

@@ -31,6 +31,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::clock::{self, WallClock};
+use super::metrics::Metrics;
 use crate::config::House;
 use crate::pass::ask;
 use crate::registry::{Change, Incoming, Outcome as Answer};
@@ -69,6 +70,7 @@ pub(crate) struct Records {
     inside: Shared,
     not_before: Option<Date>,
     keys: PassKeys,
+    metrics: Metrics,
 }
 
 impl std::fmt::Debug for Records {
@@ -80,6 +82,7 @@ impl std::fmt::Debug for Records {
 impl Records {
     /// Hands an event over; its time is now.
     pub(crate) fn record(&self, event: Event) {
+        self.metrics.count(&event);
         let stamped = Box::new((stamp(&self.clock), event));
         if self.sender.send(Message::Event(stamped)).is_err() {
             error!("an event was lost: the ledger's thread has ended");
@@ -97,6 +100,11 @@ impl Records {
     /// Who is inside, and whose place is held.
     pub(crate) fn inside(&self) -> &Shared {
         &self.inside
+    }
+
+    /// What happened, counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The keys whose passes count here.
@@ -254,6 +262,7 @@ impl Books {
                 inside: self.ledger().inside().clone(),
                 not_before: self.not_before,
                 keys: self.keys.clone(),
+                metrics: Metrics::default(),
             },
             thread,
         ))

@@ -37,6 +37,7 @@ pub(super) fn house(doc: &Document<'_>, file: &str, language: Language) -> Resul
     let log: LogFile = section(root, "log", &mut findings);
     let clock: ClockFile = section(root, "clock", &mut findings);
     let mqtt = sections::mqtt(root, &mut findings);
+    let metrics = sections::metrics(root, &mut findings);
     let (barriers, lanes) = road::road(root, &mut findings);
     let failed = findings.any_error();
     let notices = findings.finish(file, language);
@@ -54,6 +55,7 @@ pub(super) fn house(doc: &Document<'_>, file: &str, language: Language) -> Resul
             },
             margins,
             clock: clock.trusted.unwrap_or_default(),
+            metrics,
             notices,
         }),
         _ => Err(notices),

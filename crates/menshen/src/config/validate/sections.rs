@@ -1,5 +1,6 @@
-//! The sections that stand once: site, store, models, decision, MQTT.
+//! The sections that stand once: site, store, models, decision, MQTT, metrics.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use access::Margins;
@@ -10,7 +11,7 @@ use jiff::tz::{Offset, TimeZone};
 use toml::de::DeTable;
 
 use super::super::document::Path;
-use super::super::file::{DecisionFile, ModelsFile, SiteFile, StoreFile};
+use super::super::file::{DecisionFile, MetricsFile, ModelsFile, SiteFile, StoreFile};
 use super::super::house::{Models, Site, Store};
 use super::super::read::{Findings, read, secret_cure};
 use super::super::size::ByteSize;
@@ -278,4 +279,24 @@ pub(super) fn mqtt(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Optio
         );
     }
     Some(mqtt)
+}
+
+pub(super) fn metrics(root: &DeTable<'_>, findings: &mut Findings<'_, '_>) -> Option<SocketAddr> {
+    let path = Path::section("metrics");
+    let typed: MetricsFile = section(root, "metrics", findings);
+    let listen = typed.listen?;
+    if !listen.ip().is_loopback() && typed.open_to_network != Some(true) {
+        findings.error(
+            &path.key("listen"),
+            Words::new(
+                format!("{listen} 不是本机地址，网络上谁都能看到这些数据"),
+                format!("{listen} is no address of this machine alone; everybody on the network could read the figures"),
+            ),
+            Words::new(
+                "写成 127.0.0.1:9469，或明确写上 open_to_network = true",
+                "write 127.0.0.1:9469, or say so with open_to_network = true",
+            ),
+        );
+    }
+    Some(listen)
 }
