@@ -1,6 +1,7 @@
 //! The bar on real pictures: `menshen run` on the test scenes, half of their plates registered.
 //!
-//! `cargo run --release -p house --bin real_input -- ../shared/data [SEED]` prints the share of
+//! `cargo run --release -p house --bin real_input -- ../shared/data [SEED [FIRST]]` shows all scenes, or the
+//! first so many, and prints the share of
 //! registered plates that were admitted, and of unregistered ones that were (which must be
 //! none), as mosquitto received them.
 
@@ -90,8 +91,9 @@ fn site_of(registered: &HashSet<PlateNumber>, port: u16) -> Result<Site, Failure
     Ok(site)
 }
 
-fn run(data: &Path, seed: u64) -> Result<bool, Failure> {
-    let shown = scenes(data)?;
+fn run(data: &Path, seed: u64, first: usize) -> Result<bool, Failure> {
+    let mut shown = scenes(data)?;
+    shown.truncate(first);
     let mut plates: Vec<PlateNumber> = shown.iter().flat_map(|s| s.plates.clone()).collect();
     plates.sort();
     plates.dedup();
@@ -188,7 +190,8 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let data = args.next().unwrap_or_else(|| "../shared/data".to_owned());
     let seed = args.next().and_then(|s| s.parse().ok()).unwrap_or(1);
-    match run(Path::new(&data), seed) {
+    let first = args.next().and_then(|n| n.parse().ok());
+    match run(Path::new(&data), seed, first.unwrap_or(usize::MAX)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(e) => {

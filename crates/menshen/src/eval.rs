@@ -9,6 +9,8 @@
 //! [`decision`] goes on from the same pictures to what the gate would have decided.
 
 mod decision;
+#[cfg(feature = "demo")]
+mod exact;
 pub(crate) mod html;
 mod judge;
 mod labels;

@@ -31,8 +31,8 @@ use super::matrices::Sample;
 use super::method::Method;
 use super::register::{Dice, Register, draw, invent};
 use super::trial::{Outcomes, Role, Trial};
+use crate::eval::exact::exact_interval;
 use crate::eval::report::{Model, Table, print};
-use crate::eval::statistics::exact_interval;
 use crate::eval::{EvalError, write_json};
 use crate::read;
 

@@ -79,6 +79,7 @@ impl Outcomes {
     }
 
     /// Counts what was counted elsewhere.
+    #[cfg(feature = "demo")]
     pub(super) fn take_in(&mut self, other: Self) {
         self.own += other.own;
         self.another += other.another;
