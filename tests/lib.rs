@@ -6,6 +6,8 @@
 //! installer and a relay would see.
 
 mod authority;
+mod committee;
+mod faulty_network;
 mod lane;
 mod spread;
 
@@ -30,6 +32,8 @@ use serde_json::value::RawValue;
 use sim::street::{Light, Painter, Script, View, VisibleCar};
 
 pub use authority::Authority;
+pub use committee::{Collecting, Committee, Counter, MadeUp, made_up_passage};
+pub use faulty_network::FaultyNetwork;
 pub use lane::Lane;
 pub use spread::Spread;
 

@@ -63,6 +63,10 @@ pub struct MqttConfig {
     /// How many events may be on their way at once: 1 to 256.
     #[serde(default = "default_window")]
     pub window: u16,
+    /// The prefix under which Home Assistant listens, usually `homeassistant`: with it the gate says
+    /// there how its topics are read ([`crate::home_assistant`]). Absent, nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_assistant: Option<String>,
     /// How many vehicles in a hundred a server's register may take out without a person at the
     /// gate confirming it: 0 to 100.
     #[serde(default = "default_registry_shrink")]
@@ -83,6 +87,20 @@ const fn default_window() -> u16 {
 
 const fn default_registry_shrink() -> u8 {
     20
+}
+
+/// Whether something can be published below it: levels of any characters but wildcards, spaces and
+/// controls, none empty, and not below the broker's own `$`, or where gates speak.
+fn is_topic(prefix: &str) -> bool {
+    prefix.len() <= 128
+        && !prefix.starts_with('$')
+        && prefix.split('/').next() != Some("menshen")
+        && prefix.split('/').all(|level| {
+            !level.is_empty()
+                && !level
+                    .chars()
+                    .any(|c| c == '+' || c == '#' || c.is_whitespace() || c.is_control())
+        })
 }
 
 /// What is wrong with a key of `[mqtt]`, and what to do about it.
@@ -139,6 +157,7 @@ impl MqttConfig {
             insecure_plain: false,
             late_after: default_late_after(),
             window: default_window(),
+            home_assistant: None,
             registry_shrink: default_registry_shrink(),
         }
     }
@@ -370,6 +389,18 @@ impl MqttConfig {
                 Words::new("写 1 到 256", "use 1 to 256"),
             );
         }
+        if let Some(prefix) = &self.home_assistant
+            && !is_topic(prefix)
+        {
+            wrong(
+                "home_assistant",
+                Words::new("不是主题前缀", "is no prefix of topics"),
+                Words::new(
+                    "写 Home Assistant 里设置的前缀，一般是 \"homeassistant\"",
+                    "write the prefix that Home Assistant is set to, usually \"homeassistant\"",
+                ),
+            );
+        }
         if self.registry_shrink > 100 {
             wrong(
                 "registry_shrink",
@@ -515,6 +546,7 @@ mod tests {
             insecure_plain: false,
             late_after: Duration::ZERO,
             window: 0,
+            home_assistant: Some("home/#".to_owned()),
             registry_shrink: 101,
         };
         assert_eq!(
@@ -530,9 +562,29 @@ mod tests {
                 "keep_alive",
                 "late_after",
                 "window",
+                "home_assistant",
                 "registry_shrink"
             ]
         );
+        for prefix in [
+            "",
+            "/a",
+            "a//b",
+            "a b",
+            "$SYS",
+            "menshen",
+            "menshen/x",
+            "a/+",
+        ] {
+            let mut config = MqttConfig::new("localhost", 1883);
+            config.home_assistant = Some(prefix.to_owned());
+            assert_eq!(keys(&config), ["home_assistant"], "{prefix:?}");
+        }
+        for prefix in ["homeassistant", "a/b", "家"] {
+            let mut config = MqttConfig::new("localhost", 1883);
+            config.home_assistant = Some(prefix.to_owned());
+            assert_eq!(keys(&config), [""; 0], "{prefix:?}");
+        }
         let mut config = MqttConfig::new("localhost", 1883);
         config.password_file = Some("x".into());
         assert_eq!(keys(&config), ["user"]);

@@ -168,6 +168,7 @@ impl Bridge {
             late_after: config.late_after,
             upto,
             keys,
+            home_assistant: config.home_assistant.clone(),
         };
         spawn(transport, settings, identity, outbox, orders)
     }

@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 use crate::connection::{Identity, Keys, Shared};
 use crate::delivery::{Action, Confirmation, Delivery, Input, Start};
 use crate::envelope::{Publication, Signer, envelope};
+use crate::home_assistant;
 use crate::orders::Orders;
 use crate::outbox::Outbox;
 use crate::reception::Reception;
@@ -32,7 +33,7 @@ use crate::transport::{Link, LinkEvent, Message, Quality, Token, Transport};
 pub(crate) const SIDE_MESSAGES: u16 = 64;
 
 /// Room for the first and last messages of a connection on top of that.
-pub(crate) const GREETINGS: u16 = 4;
+pub(crate) const GREETINGS: u16 = 5;
 
 /// How often time is told to delivery.
 const TICK: Duration = Duration::from_millis(500);
@@ -53,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) late_after: Duration,
     pub(crate) upto: u64,
     pub(crate) keys: Keys,
+    /// Under which prefix Home Assistant listens, if it is told of the gate.
+    pub(crate) home_assistant: Option<String>,
 }
 
 /// What a message on the link is, by its token.
@@ -125,6 +128,8 @@ pub(crate) struct Courier<T: Transport> {
     late_after: Duration,
     topics: Topics,
     info: Vec<u8>,
+    /// Topic and payload for Home Assistant.
+    discovery: Option<(String, Vec<u8>)>,
     signer: Signer,
     confirmation: Confirmation,
     reception: Reception,
@@ -175,6 +180,10 @@ impl<T: Transport> Courier<T> {
         });
         let topics = Topics::new(&identity.site, &identity.device);
         let info = serde_json::to_vec(identity).unwrap_or_default();
+        let discovery = settings
+            .home_assistant
+            .as_ref()
+            .map(|prefix| home_assistant::discovery(prefix, identity, &topics));
         Self {
             transport,
             journey: None,
@@ -185,6 +194,7 @@ impl<T: Transport> Courier<T> {
             late_after: settings.late_after,
             topics,
             info,
+            discovery,
             signer,
             confirmation,
             reception,
@@ -355,6 +365,9 @@ impl<T: Transport> Courier<T> {
         let info = retained(self.topics.bridge_info(), self.info.clone());
         self.send(Parcel::Info, state);
         self.send(Parcel::Info, info);
+        if let Some((topic, payload)) = self.discovery.clone() {
+            self.send(Parcel::Info, retained(topic, payload));
+        }
         self.listen();
         self.say_head();
     }
@@ -733,6 +746,7 @@ mod tests {
             window: 40,
             late_after: Duration::from_secs(10),
             upto: 50,
+            home_assistant: None,
             keys: Keys {
                 device: domain::signing::SecretKey::from_bytes([1; 32]),
                 ring: domain::command::KeyRing::default(),

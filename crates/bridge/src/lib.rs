@@ -40,6 +40,7 @@ mod courier;
 pub mod delivery;
 pub mod envelope;
 pub mod health;
+pub mod home_assistant;
 pub mod keys;
 mod mqtt;
 pub mod orders;

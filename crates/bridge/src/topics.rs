@@ -15,6 +15,9 @@
 //! | `response/<name>` | the answer to a request, signed | no | 1 |
 //! | `registry` | version and digests of the register, signed | yes | 1 |
 //!
+//! Outside of it, if it is configured: `<prefix>/device/menshen_<site>_<device>/config`, what
+//! [`crate::home_assistant`] is told, retained, `QoS` 1.
+//!
 //! And what is listened to; nothing retained is taken:
 //!
 //! | topic | what | `QoS` |

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bridge::envelope::{MAX_ENTRY, Publication, Signer, envelope};
+use bridge::home_assistant::{PREFIX, discovery};
 use bridge::reception::{Action, Message, Reception};
 use bridge::topics::Topics;
 use bridge::{HealthReport, Identity, Latencies, Stage};
@@ -314,6 +315,9 @@ fn messages() -> Vec<Example> {
     };
     let info = serde_json::to_string(&identity).unwrap();
     all.push(("BridgeInfo", "info".to_owned(), info));
+    let (_, discovery) = discovery(PREFIX, &identity, &topics);
+    let discovery = String::from_utf8(discovery).unwrap();
+    all.push(("Discovery", "discovery".to_owned(), discovery));
     let mut latencies = Latencies::new();
     latencies.record(Stage::Relay, Duration::from_millis(40));
     let health = HealthReport {

@@ -3,7 +3,7 @@
 //! ```toml
 //! host = "127.0.0.1"                      # the broker
 //! key_file = "/etc/menshen/server.key"    # made by `menshen keys new`
-//! database = "/var/lib/menshen-collector/events.sqlite"
+//! database = "/var/lib/menshen-collector/events.sqlite"   # or a [postgres] section
 //!
 //! [[device]]
 //! name = "east-garden/gate"
@@ -19,6 +19,9 @@ use domain::signing::{KeyError, PublicKey, SecretKey};
 use serde::Deserialize;
 
 use crate::message::Enrolment;
+use crate::postgres::PostgresStore;
+use crate::sqlite::SqliteStore;
+use crate::store::{Archive, StoreError};
 
 /// The file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -53,8 +56,12 @@ pub struct CollectorConfig {
     pub insecure_plain: bool,
     /// The file of the server's key, with which entries are acknowledged.
     pub key_file: PathBuf,
-    /// The database.
-    pub database: PathBuf,
+    /// The file of the `SQLite` database, unless there is a `[postgres]` section.
+    #[serde(default)]
+    pub database: Option<PathBuf>,
+    /// A `PostgreSQL` database, instead of the file.
+    #[serde(default)]
+    pub postgres: Option<PostgresConfig>,
     /// The group of a shared subscription: several collectors with one group and one database
     /// share the work. Alone if absent.
     #[serde(default)]
@@ -62,6 +69,77 @@ pub struct CollectorConfig {
     /// The gates.
     #[serde(default, rename = "device")]
     pub devices: Vec<Device>,
+}
+
+/// The `[postgres]` section: a database that a site has already.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresConfig {
+    /// The server's name or address, or the folder of its Unix socket.
+    pub host: String,
+    /// Its port.
+    #[serde(default = "default_postgres_port")]
+    pub port: u16,
+    /// The role that owns the tables.
+    pub user: String,
+    /// The database's name; the role's if absent, as `PostgreSQL`'s own tools take it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A file that holds the password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// A file with the certificate of the authority that signs for the server, in PEM. With it the
+    /// connection is encrypted by TLS.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Allows a connection without encryption to a server that is not on this machine.
+    #[serde(default)]
+    pub insecure_plain: bool,
+}
+
+const fn default_postgres_port() -> u16 {
+    5432
+}
+
+impl PostgresConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.host.is_empty() || self.host.contains(|c: char| c.is_whitespace() || c == ',') {
+            return wrong(
+                "postgres.host",
+                "give the server's name or address alone, or the folder of its socket, for example \"/var/run/postgresql\"",
+            );
+        }
+        let near = self.is_socket() || is_local(&self.host);
+        if !near && !self.insecure_plain && self.ca_file.is_none() {
+            return wrong(
+                "postgres.host",
+                "the database is not on this machine and the connection is not encrypted; encrypt it with ca_file, or set insecure_plain = true if the network is yours alone",
+            );
+        }
+        if self.ca_file.is_some() && (self.insecure_plain || self.is_socket()) {
+            return wrong(
+                "postgres.ca_file",
+                "the connection is encrypted with it; leave insecure_plain and a socket's folder out, or leave it out",
+            );
+        }
+        if self.user.is_empty() {
+            return wrong("postgres.user", "name the role that owns the tables");
+        }
+        Ok(())
+    }
+
+    /// Whether the host is the folder of a Unix socket.
+    pub(crate) fn is_socket(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
+    /// The password, if there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if its file cannot be read.
+    pub fn password(&self) -> Result<Option<String>, ConfigError> {
+        self.password_file.as_deref().map(password).transpose()
+    }
 }
 
 /// A gate that is enrolled.
@@ -118,6 +196,25 @@ pub enum ConfigError {
     },
 }
 
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The `SQLite` file cannot be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: StoreError,
+    },
+    /// The `PostgreSQL` database cannot be used.
+    #[error("PostgreSQL: {0}")]
+    Postgres(#[from] StoreError),
+}
+
 impl CollectorConfig {
     /// Reads the file.
     ///
@@ -134,24 +231,13 @@ impl CollectorConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |key, message: &str| {
-            Err(ConfigError::Value {
-                key,
-                message: message.to_owned(),
-            })
-        };
-        let local = self.host == "localhost"
-            || self
-                .host
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.is_loopback());
         if self.host.is_empty() || self.host.contains(|c: char| c.is_whitespace() || c == '/') {
             return wrong(
                 "host",
                 "give the broker's name or address alone, for example \"127.0.0.1\"",
             );
         }
-        if !local && !self.insecure_plain && self.ca_file.is_none() {
+        if !is_local(&self.host) && !self.insecure_plain && self.ca_file.is_none() {
             return wrong(
                 "host",
                 "the broker is not on this machine and the connection is not encrypted; encrypt it with ca_file, the CA that signs for the broker, run the collector beside the broker, or set insecure_plain = true if the network is yours alone",
@@ -193,6 +279,22 @@ impl CollectorConfig {
                 "it cannot be an IPv6 address where the connection is encrypted; write the name that stands in the broker's certificate",
             );
         }
+        match (&self.database, &self.postgres) {
+            (Some(_), None) => {}
+            (None, Some(postgres)) => postgres.check()?,
+            (None, None) => {
+                return wrong(
+                    "database",
+                    "name the SQLite file, or write a [postgres] section",
+                );
+            }
+            (Some(_), Some(_)) => {
+                return wrong(
+                    "database",
+                    "it contradicts the [postgres] section; keep one",
+                );
+            }
+        }
         if self.devices.is_empty() {
             return wrong(
                 "device",
@@ -216,6 +318,25 @@ impl CollectorConfig {
             .zip(self.client_key.clone())
             .map(|(certificate, key)| tls::Identity { certificate, key });
         Some(tls::Files { ca, client })
+    }
+
+    /// Opens the database that it names.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or is of a newer layout.
+    pub fn open_store(&self) -> Result<Box<dyn Archive + Send>, OpenError> {
+        if let Some(postgres) = &self.postgres {
+            let password = postgres.password()?;
+            return Ok(Box::new(PostgresStore::open(postgres, password)?));
+        }
+        let path = self.database.as_deref().unwrap_or(Path::new(""));
+        match SqliteStore::open(path) {
+            Ok(store) => Ok(Box::new(store)),
+            Err(source) => Err(OpenError::File {
+                path: path.to_owned(),
+                source,
+            }),
+        }
     }
 
     /// The gates with their keys.
@@ -248,11 +369,30 @@ impl CollectorConfig {
             return Ok(None);
         };
         let password = match &self.password_file {
-            Some(path) => read(path)?.trim_end_matches(['\r', '\n']).to_owned(),
+            Some(path) => password(path)?,
             None => String::new(),
         };
         Ok(Some((user.clone(), password)))
     }
+}
+
+/// A file's one line.
+fn password(path: &Path) -> Result<String, ConfigError> {
+    Ok(read(path)?.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn wrong(key: &'static str, message: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::Value {
+        key,
+        message: message.to_owned(),
+    })
+}
+
+fn is_local(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

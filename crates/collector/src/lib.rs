@@ -12,8 +12,8 @@
 //!   and what can be acknowledged.
 //! - [`watch`]: pure: which gate has fallen silent, which hole stays open, who speaks of entries
 //!   that do not come.
-//! - [`store`]: what is kept, behind a trait; [`sqlite`] keeps it in one file, [`memory`] for
-//!   tests.
+//! - [`store`]: what is kept, behind a trait; [`sqlite`] keeps it in one file, [`postgres`]
+//!   in a database that a site has, [`memory`] for tests.
 //! - [`clerk`]: a batch of messages through all of these: what is stored, then what is
 //!   acknowledged and reported.
 //! - [`sending`]: pure: a register's way to one gate, from the challenge to the answer.
@@ -34,6 +34,7 @@ pub mod config;
 pub mod mailbox;
 pub mod memory;
 pub mod message;
+pub mod postgres;
 pub mod publish;
 pub mod sending;
 pub mod sqlite;
@@ -43,4 +44,4 @@ pub mod watch;
 
 pub use clerk::{Clerk, Delivered, Letter};
 pub use config::CollectorConfig;
-pub use store::{Report, ReportKind, Store, StoreError};
+pub use store::{Archive, DeviceLine, Report, ReportKind, ReportLine, Store, StoreError, Stored};

@@ -21,7 +21,8 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 
 use crate::message::Entry;
 use crate::standing::Standing;
-use crate::store::{Book, Report, Store, StoreError};
+use crate::store::{Archive, Book, DeviceLine, Report, ReportLine, Store, StoreError, Stored};
+use crate::store::{digest, number};
 
 /// The layout that this program writes.
 const LAYOUT: i64 = 1;
@@ -65,39 +66,6 @@ pub struct SqliteStore {
     connection: Connection,
 }
 
-/// What is known of a gate, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceLine {
-    /// The gate.
-    pub device: DeviceName,
-    /// Everything up to here is there or declared lost.
-    pub upto: u64,
-    /// The greatest number that is stored.
-    pub last: u64,
-    /// Entries that are stored.
-    pub entries: u64,
-    /// Missing and not declared.
-    pub holes: Vec<(u64, u64)>,
-    /// When it was last heard of.
-    pub heard_at: String,
-}
-
-/// A number and the stored bytes, if the gate could send them.
-pub type Stored = (u64, Option<Vec<u8>>);
-
-/// A report as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportLine {
-    /// When, by this machine's clock.
-    pub at: String,
-    /// The gate, if it is about one.
-    pub device: Option<String>,
-    /// What sort: [`crate::ReportKind::code`].
-    pub kind: String,
-    /// What happened and what to do.
-    pub message: String,
-}
-
 impl SqliteStore {
     /// Opens the file, or makes it.
     ///
@@ -119,98 +87,6 @@ impl SqliteStore {
         connection.pragma_update(None, "user_version", LAYOUT)?;
         Ok(Self { connection })
     }
-
-    /// What is known of every gate.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn devices(&mut self) -> Result<Vec<DeviceLine>, StoreError> {
-        let transaction = self.connection.transaction()?;
-        let mut lines = Vec::new();
-        {
-            let mut rows =
-                transaction.prepare("SELECT name, heard_at FROM device ORDER BY name")?;
-            let names: Vec<(String, String)> = rows
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            for (name, heard_at) in names {
-                let device: DeviceName = name
-                    .parse()
-                    .map_err(|_| StoreError::Content(format!("device {name:?}")))?;
-                let standing = standing(&transaction, &device)?;
-                let entries = transaction.query_row(
-                    "SELECT count(*) FROM entry WHERE device = ?1",
-                    params![name],
-                    |row| row.get::<_, i64>(0),
-                )?;
-                lines.push(DeviceLine {
-                    device,
-                    upto: standing.end().seq,
-                    last: standing.last(),
-                    entries: entries as u64,
-                    holes: standing.holes(),
-                    heard_at,
-                });
-            }
-        }
-        Ok(lines)
-    }
-
-    /// The stored bytes of a gate's entries from a number on, for whoever checks the chain
-    /// again or reads the archive.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn entries(
-        &self,
-        device: &DeviceName,
-        from: u64,
-        limit: usize,
-    ) -> Result<Vec<Stored>, StoreError> {
-        let mut rows = self.connection.prepare_cached(
-            "SELECT seq, data FROM entry WHERE device = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
-        )?;
-        let found = rows
-            .query_map(
-                params![device.to_string(), number(from)?, limit as i64],
-                |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)),
-            )?
-            .collect::<Result<_, _>>()?;
-        Ok(found)
-    }
-
-    /// The last reports, the latest first.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn reports(&self, limit: usize) -> Result<Vec<ReportLine>, StoreError> {
-        let mut rows = self.connection.prepare_cached(
-            "SELECT at, device, kind, message FROM report ORDER BY rowid DESC LIMIT ?1",
-        )?;
-        let found = rows
-            .query_map(params![limit as i64], |row| {
-                Ok(ReportLine {
-                    at: row.get(0)?,
-                    device: row.get(1)?,
-                    kind: row.get(2)?,
-                    message: row.get(3)?,
-                })
-            })?
-            .collect::<Result<_, _>>()?;
-        Ok(found)
-    }
-}
-
-/// The database's integers are signed; a journal never comes near that.
-fn number(seq: u64) -> Result<i64, StoreError> {
-    i64::try_from(seq).map_err(|_| StoreError::Content(format!("number {seq}")))
-}
-
-fn digest(bytes: &[u8]) -> Result<Digest, StoreError> {
-    bytes
-        .try_into()
-        .map(Digest)
-        .map_err(|_| StoreError::Content("a digest of another length".to_owned()))
 }
 
 /// What is there of a gate's journal.
@@ -278,6 +154,75 @@ impl Store for SqliteStore {
         work(&mut page)?;
         page.transaction.commit()?;
         Ok(())
+    }
+}
+
+impl Archive for SqliteStore {
+    fn devices(&mut self) -> Result<Vec<DeviceLine>, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let mut lines = Vec::new();
+        {
+            let mut rows =
+                transaction.prepare("SELECT name, heard_at FROM device ORDER BY name")?;
+            let names: Vec<(String, String)> = rows
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?;
+            for (name, heard_at) in names {
+                let device: DeviceName = name
+                    .parse()
+                    .map_err(|_| StoreError::Content(format!("device {name:?}")))?;
+                let standing = standing(&transaction, &device)?;
+                let entries = transaction.query_row(
+                    "SELECT count(*) FROM entry WHERE device = ?1",
+                    params![name],
+                    |row| row.get::<_, i64>(0),
+                )?;
+                lines.push(DeviceLine {
+                    device,
+                    upto: standing.end().seq,
+                    last: standing.last(),
+                    entries: entries as u64,
+                    holes: standing.holes(),
+                    heard_at,
+                });
+            }
+        }
+        Ok(lines)
+    }
+
+    fn entries(
+        &mut self,
+        device: &DeviceName,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let mut rows = self.connection.prepare_cached(
+            "SELECT seq, data FROM entry WHERE device = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
+        )?;
+        let found = rows
+            .query_map(
+                params![device.to_string(), number(from)?, limit as i64],
+                |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)),
+            )?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
+    fn reports(&mut self, limit: usize) -> Result<Vec<ReportLine>, StoreError> {
+        let mut rows = self.connection.prepare_cached(
+            "SELECT at, device, kind, message FROM report ORDER BY rowid DESC LIMIT ?1",
+        )?;
+        let found = rows
+            .query_map(params![limit as i64], |row| {
+                Ok(ReportLine {
+                    at: row.get(0)?,
+                    device: row.get(1)?,
+                    kind: row.get(2)?,
+                    message: row.get(3)?,
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
     }
 }
 

@@ -82,6 +82,14 @@ pub enum StoreError {
         /// The greatest known.
         known: i64,
     },
+    /// The server would forget in a power cut what it had called stored.
+    #[error(
+        "the PostgreSQL server runs with fsync = off: it could lose entries that were acknowledged to the gate; set fsync = on in its configuration"
+    )]
+    Careless,
+    /// A certificate or its key cannot be used.
+    #[error("postgres.{0}")]
+    Tls(#[source] Box<tls::FileError>),
 }
 
 /// One transaction.
@@ -145,4 +153,77 @@ pub trait Store {
         &mut self,
         work: &mut dyn FnMut(&mut dyn Book) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
+}
+
+/// What is known of a gate, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceLine {
+    /// The gate.
+    pub device: DeviceName,
+    /// Everything up to here is there or declared lost.
+    pub upto: u64,
+    /// The greatest number that is stored.
+    pub last: u64,
+    /// Entries that are stored.
+    pub entries: u64,
+    /// Missing and not declared.
+    pub holes: Vec<(u64, u64)>,
+    /// When it was last heard of.
+    pub heard_at: String,
+}
+
+/// A number and the stored bytes, if the gate could send them.
+pub type Stored = (u64, Option<Vec<u8>>);
+
+/// A report as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportLine {
+    /// When, by this machine's clock.
+    pub at: String,
+    /// The gate, if it is about one.
+    pub device: Option<String>,
+    /// What sort: [`crate::ReportKind::code`].
+    pub kind: String,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+/// A store that people can look into.
+pub trait Archive: Store {
+    /// What is known of every gate.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn devices(&mut self) -> Result<Vec<DeviceLine>, StoreError>;
+
+    /// The stored bytes of a gate's entries from a number on, for whoever checks the chain
+    /// again or reads the archive.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn entries(
+        &mut self,
+        device: &DeviceName,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError>;
+
+    /// The last reports, the latest first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn reports(&mut self, limit: usize) -> Result<Vec<ReportLine>, StoreError>;
+}
+
+/// The database's integers are signed; a journal never comes near that.
+pub(crate) fn number(seq: u64) -> Result<i64, StoreError> {
+    i64::try_from(seq).map_err(|_| StoreError::Content(format!("number {seq}")))
+}
+
+/// A digest as it is stored.
+pub(crate) fn digest(bytes: &[u8]) -> Result<Digest, StoreError> {
+    bytes
+        .try_into()
+        .map(Digest)
+        .map_err(|_| StoreError::Content("a digest of another length".to_owned()))
 }

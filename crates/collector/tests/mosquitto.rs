@@ -2,6 +2,8 @@
 //! right on the broker.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod postgres;
+
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -15,8 +17,7 @@ use bridge::outbox::{Outbox, OutboxError, Pending};
 use bridge::{
     Bridge, BridgeHandle, Declined, Identity, Keys, MqttConfig, Orders, PageTaken, SyncStep,
 };
-use collector::CollectorConfig;
-use collector::sqlite::SqliteStore;
+use collector::{Archive as _, CollectorConfig};
 use domain::chain::Frame;
 use domain::command::{
     Acknowledgement, Answer, Command, DeviceName, Enrolled, KeyRing, Order, Refusal, Response, Role,
@@ -25,6 +26,7 @@ use domain::event::{Chain, Event};
 use domain::names::Name;
 use domain::signing::{Purpose, SecretKey, Signed};
 use domain::sync::{Manifest, Page};
+use postgres::Server;
 use rumqttc::{Client, MqttOptions, Packet, QoS};
 use uuid::Uuid;
 
@@ -242,13 +244,25 @@ struct Collecting {
 
 impl Collecting {
     fn start(folder: &std::path::Path, port: u16, who: &str, group: Option<&str>) -> Self {
+        let file = format!("database = \"{}/events.sqlite\"\n", folder.display());
+        Self::keeping(folder, port, who, group, (&file, ""))
+    }
+
+    /// In the database that these keys and this section name.
+    fn keeping(
+        folder: &std::path::Path,
+        port: u16,
+        who: &str,
+        group: Option<&str>,
+        (key_line, section): (&str, &str),
+    ) -> Self {
         let secret = folder.join("server.key");
         if !secret.exists() {
             std::fs::write(secret, key(SERVER).to_hex()).unwrap();
         }
         let group = group.map_or_else(String::new, |group| format!("group = \"{group}\"\n"));
         let text = format!(
-            "host = \"127.0.0.1\"\nport = {port}\nclient_id = \"{who}\"\nkey_file = \"{0}/server.key\"\ndatabase = \"{0}/events.sqlite\"\n{group}[[device]]\nname = \"{1}\"\npublic = \"{2}\"\n",
+            "host = \"127.0.0.1\"\nport = {port}\nclient_id = \"{who}\"\nkey_file = \"{0}/server.key\"\n{key_line}{group}{section}[[device]]\nname = \"{1}\"\npublic = \"{2}\"\n",
             folder.display(),
             device(),
             key(GATE).public()
@@ -256,12 +270,12 @@ impl Collecting {
         let path = folder.join(format!("{who}.toml"));
         std::fs::write(&path, text).unwrap();
         let config = CollectorConfig::load(&path).unwrap();
-        let mut store = SqliteStore::open(&config.database).unwrap();
+        let mut store = config.open_store().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stored = Arc::new(Mutex::new(0));
         let (halt, count) = (Arc::clone(&stop), Arc::clone(&stored));
         let thread = std::thread::spawn(move || {
-            collector::mailbox::run(&config, &mut store, &halt, &mut |delivered| {
+            collector::mailbox::run(&config, store.as_mut(), &halt, &mut |delivered| {
                 *count.lock().unwrap() += delivered.stored;
             })
             .unwrap();
@@ -379,7 +393,8 @@ fn open() -> Command {
 
 /// Every entry of the journal, once, in the database, and the chain verifies.
 fn verify(folder: &std::path::Path, entries: u64) {
-    let store = SqliteStore::open(&folder.join("events.sqlite")).unwrap();
+    let config = CollectorConfig::load(&folder.join("one.toml")).unwrap();
+    let mut store = config.open_store().unwrap();
     let rows = store.entries(&device(), 1, usize::MAX >> 1).unwrap();
     assert_eq!(rows.len() as u64, entries);
     let mut chain = Chain::EMPTY;
@@ -525,16 +540,66 @@ fn a_broker_that_forgets_accepted_messages_loses_nothing() {
     verify(folder.path(), EVENTS);
 }
 
+/// A PostgreSQL server that crashes again and again while entries come.
+#[test]
+fn a_database_that_crashes_loses_nothing_that_was_acknowledged() {
+    const EVENTS: u64 = 1500;
+    let (broker, mut server) = (Mosquitto::new(), Server::new(""));
+    let folder = tempfile::tempdir().unwrap();
+    let house = Arc::new(House::default());
+    let bridge = start(&house, broker.port);
+    let place = server.section();
+    let collecting = Collecting::keeping(folder.path(), broker.port, "one", None, ("", &place));
+    let (writer, teller) = (house.clone(), bridge.clone());
+    let writing = std::thread::spawn(move || {
+        for i in 0..EVENTS {
+            teller.outbox_grew(writer.append(Event::Stopped));
+            if i % 10 == 0 {
+                std::thread::sleep(Duration::from_millis(30));
+            }
+        }
+    });
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(600));
+        server.crash();
+        let acked = house.acked();
+        server.start();
+        // Acknowledged is what the crashed server still has.
+        let kept = server.query("SELECT count(*) FROM entry");
+        assert!(kept.unwrap().parse::<u64>().unwrap() >= acked);
+    }
+    writing.join().unwrap();
+    until("not all acknowledged", || house.acked() == EVENTS);
+    drop(collecting);
+    verify(folder.path(), EVENTS);
+}
+
 /// Three collectors share one subscription and one database: each entry goes to one of them.
 #[test]
 fn three_collectors_share_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("database = \"{}/events.sqlite\"\n", folder.path().display());
+    three_collectors(&folder, (&file, ""));
+}
+
+#[test]
+fn three_collectors_share_the_work_and_a_postgresql() {
+    let server = Server::new("");
+    let folder = tempfile::tempdir().unwrap();
+    three_collectors(&folder, ("", &server.section()));
+    assert_eq!(
+        server.query("SELECT count(*) FROM entry").as_deref(),
+        Some("600")
+    );
+}
+
+fn three_collectors(folder: &tempfile::TempDir, place: (&str, &str)) {
     const EVENTS: u64 = 600;
     let broker = Mosquitto::new();
-    let folder = tempfile::tempdir().unwrap();
     let house = Arc::new(House::default());
     let collecting: Vec<_> = ["one", "two", "three"]
         .into_iter()
-        .map(|who| Collecting::start(folder.path(), broker.port, who, Some("committee")))
+        .map(|who| Collecting::keeping(folder.path(), broker.port, who, Some("committee"), place))
         .collect();
     std::thread::sleep(Duration::from_millis(500));
     let bridge = start(&house, broker.port);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use collector::sqlite::SqliteStore;
-use collector::{CollectorConfig, Store as _};
+use collector::{Archive, CollectorConfig};
 use domain::command::DeviceName;
 use jiff::Timestamp;
 
@@ -65,20 +64,15 @@ pub(crate) fn run(args: &CollectArgs) -> u8 {
         Ok(config) => config,
         Err(error) => return fail(WRONG_USAGE, error),
     };
-    let mut store = match SqliteStore::open(&config.database) {
+    let mut store = match config.open_store() {
         Ok(store) => store,
-        Err(error) => {
-            return fail(
-                FOUND_WRONG,
-                format_args!("{}: {error}", config.database.display()),
-            );
-        }
+        Err(error) => return fail(FOUND_WRONG, error),
     };
     if args.status {
-        return status(&mut store);
+        return status(store.as_mut());
     }
     if let Some(hole) = &args.concede {
-        return concede(&mut store, hole);
+        return concede(store.as_mut(), hole);
     }
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -88,7 +82,7 @@ pub(crate) fn run(args: &CollectArgs) -> u8 {
     if let Err(error) = stop_at_signals(&stop) {
         return fail(FOUND_WRONG, error);
     }
-    let collected = collector::mailbox::run(&config, &mut store, &stop, &mut |delivered| {
+    let collected = collector::mailbox::run(&config, store.as_mut(), &stop, &mut |delivered| {
         tracing::debug!(
             stored = delivered.stored,
             repeated = delivered.repeated,
@@ -126,7 +120,7 @@ fn stop_at_signals(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn status(store: &mut SqliteStore) -> u8 {
+fn status(store: &mut dyn Archive) -> u8 {
     let lines = match store.devices() {
         Ok(lines) => lines,
         Err(error) => return fail(FOUND_WRONG, error),
@@ -166,7 +160,7 @@ fn status(store: &mut SqliteStore) -> u8 {
     if whole { DONE } else { FOUND_WRONG }
 }
 
-fn concede(store: &mut SqliteStore, hole: &Hole) -> u8 {
+fn concede(store: &mut dyn Archive, hole: &Hole) -> u8 {
     let now = Timestamp::now();
     let conceded = store.batch(&mut |book| {
         book.concede(

@@ -186,6 +186,7 @@ impl Outbox for Journal {
 pub(crate) fn start(journal: &Arc<Journal>, port: u16, upto: u64) -> BridgeHandle {
     let mut config = MqttConfig::new("127.0.0.1", port);
     config.keep_alive = Duration::from_secs(5);
+    config.home_assistant = Some("homeassistant".to_owned());
     let identity = Identity {
         site: "garden".parse().unwrap(),
         device: "east".parse().unwrap(),
@@ -252,7 +253,7 @@ impl Listener {
             for event in connection.iter() {
                 match event {
                     Ok(rumqttc::Event::Incoming(Packet::ConnAck(_))) => {
-                        client.try_subscribe("menshen/#", QoS::AtLeastOnce).unwrap();
+                        client.try_subscribe("#", QoS::AtLeastOnce).unwrap();
                     }
                     Ok(rumqttc::Event::Incoming(Packet::SubAck(_))) => {
                         flag.store(true, Ordering::SeqCst);
@@ -302,7 +303,11 @@ impl Listener {
 
     /// The latest message on a topic below the device's root.
     pub(crate) fn latest(&self, topic: &str) -> Option<Heard> {
-        let topic = format!("menshen/garden/east/{topic}");
+        self.latest_at(&format!("menshen/garden/east/{topic}"))
+    }
+
+    /// The latest message on a whole topic.
+    pub(crate) fn latest_at(&self, topic: &str) -> Option<Heard> {
         let heard = self.heard.lock().unwrap();
         heard.iter().rev().find(|m| m.topic == topic).cloned()
     }

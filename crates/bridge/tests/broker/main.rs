@@ -304,6 +304,17 @@ fn the_last_will_and_retained_states_are_right_through_cut_and_crash() {
         json!({ "site": "garden", "device": "east", "version": "0.0.0",
                 "lanes": ["in"], "barriers": ["boom"] })
     );
+    let topic = "homeassistant/device/menshen_garden_east/config";
+    until("Home Assistant is told nothing", || {
+        late_comer.latest_at(topic).is_some()
+    });
+    let told = late_comer.latest_at(topic).unwrap();
+    assert!(told.retained);
+    let told: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
+    assert_eq!(
+        told["availability_topic"],
+        "menshen/garden/east/bridge/state"
+    );
 }
 
 #[test]

@@ -271,6 +271,8 @@ impl Assembly {
             books: self.books.clone(),
             bridge: self.bridge.clone(),
             guardroom: self.guardroom(),
+            #[cfg(feature = "injection")]
+            records: self.records.clone(),
         };
         let desk = Mutex::new(desk);
         let handler = move |request| {
@@ -620,6 +622,8 @@ struct Desk {
     books: Books,
     bridge: Option<BridgeHandle>,
     guardroom: Guardroom,
+    #[cfg(feature = "injection")]
+    records: Records,
 }
 
 impl Desk {
@@ -641,6 +645,22 @@ impl Desk {
                 Ok(message) => Reply::Done { message },
                 Err(message) => Reply::Refused { message },
             },
+            #[cfg(feature = "injection")]
+            Request::Inject { events } => self.inject(events),
+        }
+    }
+
+    #[cfg(feature = "injection")]
+    fn inject(&self, events: Vec<Event>) -> Reply {
+        const DURABLE_WITHIN: Duration = Duration::from_secs(8);
+        for event in events {
+            self.records.record(event);
+        }
+        let message = format!("journal at {}", self.books.synced());
+        if self.records.flush(DURABLE_WITHIN) {
+            Reply::Done { message }
+        } else {
+            Reply::Refused { message }
         }
     }
 

@@ -58,7 +58,7 @@ fn stamp(clock: &WallClock) -> Stamp {
 
 enum Message {
     Event(Box<(Stamp, Event)>),
-    Flush(Sender<()>),
+    Flush(Sender<bool>),
 }
 
 /// The end that lanes, barriers and cameras hold.
@@ -117,12 +117,15 @@ impl Records {
         self.clock.known(self.not_before)
     }
 
-    /// Waits until everything handed over so far is durable.
-    pub(crate) fn flush(&self, within: Duration) {
+    /// Waits until everything handed over so far is durable; whether it is.
+    pub(crate) fn flush(&self, within: Duration) -> bool {
         let (done, wait) = channel();
-        if self.sender.send(Message::Flush(done)).is_ok() && wait.recv_timeout(within).is_err() {
-            warn!("the last events may not be durable: the disk did not answer in time");
+        let durable = self.sender.send(Message::Flush(done)).is_ok()
+            && wait.recv_timeout(within).unwrap_or(false);
+        if !durable {
+            warn!("the last events may not be durable: the disk did not take them in time");
         }
+        durable
     }
 }
 
@@ -248,6 +251,7 @@ impl Books {
             bridge,
             backlog: Vec::new(),
             lost: 0,
+            durable: true,
             maintained: Instant::now(),
         };
         let thread = std::thread::Builder::new()
@@ -465,6 +469,8 @@ struct Clerk {
     /// Events that the disk has not taken yet, in order.
     backlog: Vec<(Stamp, Event)>,
     lost: u64,
+    /// Whether the last sync worked.
+    durable: bool,
     maintained: Instant,
 }
 
@@ -490,10 +496,10 @@ impl Clerk {
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => true,
             };
-            self.write();
+            let durable = self.write();
             for done in flushes {
                 // Whoever asked may have given up waiting.
-                let _ = done.send(());
+                let _ = done.send(durable);
             }
             if ended {
                 return;
@@ -512,9 +518,10 @@ impl Clerk {
         }
     }
 
-    fn write(&mut self) {
+    /// Writes down what has gathered; whether all of it is durable.
+    fn write(&mut self) -> bool {
         if self.backlog.is_empty() {
-            return;
+            return self.durable;
         }
         if self.lost > 0 && self.backlog.len() < BACKLOG {
             let message = format!(
@@ -531,7 +538,7 @@ impl Clerk {
         let mut ledger = self.books.ledger();
         if let Err(e) = ledger.append_batch(self.backlog.clone()) {
             error!(error = %e, waiting = self.backlog.len(), "events could not be written yet");
-            return;
+            return false;
         }
         self.backlog.clear();
         match ledger.sync() {
@@ -540,9 +547,14 @@ impl Clerk {
                 if let Some(bridge) = &self.bridge {
                     bridge.outbox_grew(upto);
                 }
+                self.durable = true;
             }
-            Err(e) => error!(error = %e, "events are written, but not durable; check the disk"),
+            Err(e) => {
+                error!(error = %e, "events are written, but not durable; check the disk");
+                self.durable = false;
+            }
         }
+        self.durable
     }
 
     fn maintain(&mut self) {

@@ -41,6 +41,12 @@ pub(crate) enum Request {
     },
     /// How the gate is.
     Status,
+    /// Writes events down as if a lane had handed them over, and answers when they are durable.
+    #[cfg(feature = "injection")]
+    Inject {
+        /// What happened.
+        events: Vec<domain::Event>,
+    },
 }
 
 /// The gate's reply.
