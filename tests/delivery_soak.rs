@@ -19,11 +19,10 @@
 //! offered and never answered, because the gate was killed, may be.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use collector::{Archive as _, CollectorConfig};
+use collector::CollectorConfig;
 use domain::command::DeviceName;
 use domain::event::Chain;
 use domain::{Direction, Entry, Event, Name, PassageId};

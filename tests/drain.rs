@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use access::journal::Stamp;
 use access::ledger::Ledger;
-use collector::Archive as _;
 use domain::event::Chain;
 use domain::{Direction, Event};
 use house::{

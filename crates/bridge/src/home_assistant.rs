@@ -21,13 +21,14 @@ pub const PREFIX: &str = "homeassistant";
 /// Seconds after which a figure of a health report, which comes every 30 s, counts as unknown.
 const HEALTH_FOR: u64 = 120;
 
-/// Reads a passage as an event of Home Assistant: its type, then what else is worth seeing.
-const PASSAGE: &str = "{{ {'event_type': value_json.data.event.decision | default('undecided', true), \
+/// Reads a passage as an event of Home Assistant: its type, then what else is worth seeing. A late one
+/// is none: nobody wants to be told at night who came in at noon.
+const PASSAGE: &str = "{% if not value_json.late %}\
+{{ {'event_type': value_json.data.event.decision | default('undecided', true), \
 'plate': value_json.data.event.plate | default('', true), \
 'reason': value_json.data.event.reason | default('', true), \
 'outcome': value_json.data.event.outcome, \
-'ended': value_json.data.event.ended, \
-'late': value_json.late} | tojson }}";
+'ended': value_json.data.event.ended} | tojson }}{% endif %}";
 
 /// Everything that [`PASSAGE`] can say: [`domain::Decision`]'s codes, and a vehicle that left
 /// before there was one.
@@ -41,6 +42,9 @@ const ALARM: &str = "{{ {'event_type': 'alarm', 'code': value_json.code, \
 /// A boom's position where limit inputs tell; Home Assistant takes `None` for unknown.
 const POSITION: &str = "{{ value_json.state if value_json.state in \
 ['open', 'opening', 'closed', 'closing'] else 'None' }}";
+
+/// Whether a person should look at a barrier.
+const PROBLEM: &str = "{{ 'ON' if value_json.state in ['fault', 'unavailable'] else 'OFF' }}";
 
 /// Topic and payload of the message for one gate, to be retained.
 pub fn discovery(prefix: &str, identity: &Identity, topics: &Topics) -> (String, Vec<u8>) {
@@ -101,6 +105,16 @@ impl Parts<'_> {
                     "entity_category": "diagnostic",
                     "state_topic": topic,
                     "value_template": "{{ value_json.state }}",
+                }),
+            );
+            self.add(
+                format!("barrier_{barrier}_problem"),
+                json!({
+                    "platform": "binary_sensor",
+                    "name": format!("道闸故障 barrier fault {barrier}"),
+                    "device_class": "problem",
+                    "state_topic": topic,
+                    "value_template": PROBLEM,
                 }),
             );
         }

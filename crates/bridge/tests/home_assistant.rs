@@ -48,7 +48,7 @@ fn shown(entity: &str, topic: &str, message: &Value) -> String {
 }
 
 /// The envelope of the entry that ends a passage, with its topic.
-fn passage(decision: Option<Decision>, plate: Option<&str>) -> (String, Value) {
+fn passage(decision: Option<Decision>, plate: Option<&str>, late: bool) -> (String, Value) {
     let now: Timestamp = "2026-11-27T08:00:00Z".parse().unwrap();
     let record = PassageRecord {
         passage: PassageId(Uuid::now_v7()),
@@ -79,7 +79,7 @@ fn passage(decision: Option<Decision>, plate: Option<&str>) -> (String, Value) {
     let publication = Publication {
         seq: entry.seq,
         attempt: 1,
-        late: Some(true),
+        late: Some(late),
         now,
         late_after: Duration::from_secs(10),
     };
@@ -98,15 +98,16 @@ fn a_passage_is_an_event_of_a_type_that_was_told() {
         (None, None, "undecided"),
     ];
     for (decision, plate, kind) in cases {
-        let (topic, message) = passage(decision, plate);
+        let (topic, message) = passage(decision, plate, false);
         let shown = shown("lane_in_passage", &topic, &message);
         let event: Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(event["event_type"], kind);
         assert!(types.as_array().unwrap().contains(&kind.into()));
         assert_eq!(event["plate"], plate.unwrap_or_default());
         assert_eq!(event["outcome"], "passed");
-        assert_eq!(event["late"], true);
     }
+    let (topic, message) = passage(Some(Decision::Admit), Some("苏E12345"), true);
+    assert_eq!(shown("lane_in_passage", &topic, &message), "", "a late one");
 }
 
 #[test]
@@ -121,6 +122,16 @@ fn states_and_alarms_are_read() {
     for unknown in ["ready", "unknown", "fault", "stopped"] {
         assert_eq!(boom(unknown), "None");
     }
+    let problem = |state: &str| {
+        let message = json!({ "barrier": "boom", "state": state });
+        shown(
+            "barrier_boom_problem",
+            "menshen/garden/east/barrier/boom",
+            &message,
+        )
+    };
+    let states = ["fault", "unavailable", "ready", "open"].map(problem);
+    assert_eq!(states, ["ON", "ON", "OFF", "OFF"]);
     let camera = |state: &str| {
         let message = json!({ "lane": "in", "state": state, "detail": "" });
         shown(
@@ -239,7 +250,7 @@ proptest! {
         prop_assert!(wrong.is_empty(), "{:?}", wrong);
         let entities = told["components"].as_object().unwrap().len();
         prop_assert_eq!(ids.len(), entities);
-        prop_assert_eq!(entities, 2 * barriers.len() + 4 * lanes.len() + 8);
+        prop_assert_eq!(entities, 3 * barriers.len() + 4 * lanes.len() + 8);
         ids.sort_unstable();
         ids.dedup();
         prop_assert_eq!(ids.len(), entities);

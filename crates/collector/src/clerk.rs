@@ -1,6 +1,6 @@
 //! A batch of messages: what is stored, then what is acknowledged and reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::command::{Acknowledgement, DeviceName};
@@ -66,6 +66,12 @@ impl Sheet {
 pub struct Clerk {
     enrolment: Enrolment,
     key: SecretKey,
+    told: Told,
+}
+
+/// What people were told of, so that they are not told of it with every message.
+#[derive(Debug, Clone)]
+struct Told {
     watch: Watch,
     complaints: Repeats<(Option<DeviceName>, Unusable)>,
     /// Gates that are at odds with themselves send the same again and again.
@@ -79,9 +85,11 @@ impl Clerk {
         Self {
             enrolment,
             key,
-            watch,
-            complaints: Repeats::new(COMPLAIN_EVERY),
-            quarrels: Repeats::new(COMPLAIN_EVERY),
+            told: Told {
+                watch,
+                complaints: Repeats::new(COMPLAIN_EVERY),
+                quarrels: Repeats::new(COMPLAIN_EVERY),
+            },
         }
     }
 
@@ -92,6 +100,22 @@ impl Clerk {
     /// If the store fails. Then nothing of the batch is kept or acknowledged, and the gates
     /// send it again.
     pub fn take(
+        &mut self,
+        store: &mut dyn Store,
+        letters: &[Letter],
+        now: Monotonic,
+        wall: Timestamp,
+    ) -> Result<Delivered, StoreError> {
+        let before = self.told.clone();
+        let delivered = self.try_take(store, letters, now, wall);
+        if delivered.is_err() {
+            // What was to be told is not stored: it is told when the batch comes again.
+            self.told = before;
+        }
+        delivered
+    }
+
+    fn try_take(
         &mut self,
         store: &mut dyn Store,
         letters: &[Letter],
@@ -109,30 +133,38 @@ impl Clerk {
             ) {
                 Ok(message) => heard.push(message),
                 Err((device, why)) => {
-                    if let Some(count) = self.complaints.note(now, (device.clone(), why)) {
+                    if let Some(count) = self.told.complaints.note(now, (device.clone(), why)) {
                         refused.push(complaint(device, why, count));
                     }
                 }
             }
         }
-        for ((device, why), count) in self.complaints.due(now) {
+        for ((device, why), count) in self.told.complaints.due(now) {
             refused.push(complaint(device, why, count));
         }
-        refused.extend(self.watch.tick(now));
+        refused.extend(self.told.watch.tick(now));
         if heard.is_empty() && refused.is_empty() {
             return Ok(Delivered::default());
         }
         let mut sheet = Sheet::default();
-        let quarrels = &mut self.quarrels;
+        let gates: BTreeSet<&DeviceName> = heard.iter().map(device_of).collect();
+        let quarrels = self.told.quarrels.clone();
         store.batch(&mut |book| {
+            // A store may do this more than once.
             sheet = Sheet::default();
+            self.told.quarrels = quarrels.clone();
+            // In the order of their names, so that no two collectors wait for each other's gates.
+            for gate in &gates {
+                let standing = book.standing(gate)?;
+                sheet.standings.insert((*gate).clone(), standing);
+            }
             for message in &heard {
                 enter(book, &mut sheet, message, wall)?;
             }
             sheet.delivered.reports.retain(|report| {
                 let quarrel = matches!(report.kind, ReportKind::Fork | ReportKind::Broken);
                 let sort = (report.device.clone(), report.kind);
-                !quarrel || quarrels.note(now, sort).is_some()
+                !quarrel || self.told.quarrels.note(now, sort).is_some()
             });
             for (device, standing) in &sheet.standings {
                 book.note(device, standing.end(), standing.head(), wall)?;
@@ -145,10 +177,10 @@ impl Clerk {
         let mut delivered = sheet.delivered;
         delivered.reports.append(&mut refused);
         for device in &sheet.alive {
-            delivered.reports.extend(self.watch.heard(device, now));
+            delivered.reports.extend(self.told.watch.heard(device, now));
         }
         for (device, standing) in &sheet.standings {
-            let report = self.watch.stands(device, standing, now);
+            let report = self.told.watch.stands(device, standing, now);
             delivered.reports.extend(report);
         }
         for device in &sheet.owed {
@@ -176,6 +208,13 @@ fn complaint(device: Option<DeviceName>, why: Unusable, count: u64) -> Report {
     }
 }
 
+fn device_of(message: &Heard) -> &DeviceName {
+    match message {
+        Heard::Entry(entry) => &entry.device,
+        Heard::Head(head) => &head.device,
+    }
+}
+
 /// Enters one message into the book.
 fn enter(
     book: &mut dyn Book,
@@ -183,10 +222,7 @@ fn enter(
     message: &Heard,
     wall: Timestamp,
 ) -> Result<(), StoreError> {
-    let device = match message {
-        Heard::Entry(entry) => &entry.device,
-        Heard::Head(head) => &head.device,
-    };
+    let device = device_of(message);
     let mut standing = match sheet.standings.remove(device) {
         Some(standing) => standing,
         None => book.standing(device)?,
@@ -255,4 +291,35 @@ fn enter(
     }
     sheet.standings.insert(device.clone(), standing);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::memory::MemoryStore;
+
+    #[test]
+    fn what_could_not_be_stored_is_told_when_it_can() {
+        let key = SecretKey::from_bytes([1; 32]);
+        let mut clerk = Clerk::new(Enrolment::default(), key, Monotonic::default());
+        let mut store = MemoryStore::default();
+        store.fails = true;
+        let letters = [Letter {
+            topic: "menshen/garden/east/event".to_owned(),
+            payload: b"{}".to_vec(),
+            retained: false,
+        }];
+        let mut take = |store: &mut MemoryStore| {
+            let (now, wall) = (Monotonic::default(), Timestamp::UNIX_EPOCH);
+            clerk.take(store, &letters, now, wall)
+        };
+        take(&mut store).unwrap_err();
+        assert_eq!(store.reports().len(), 0);
+        store.fails = false;
+        assert_eq!(take(&mut store).unwrap().reports.len(), 1);
+        assert_eq!(store.reports().len(), 1);
+        // And not again with every message.
+        assert_eq!(take(&mut store).unwrap().reports.len(), 0);
+    }
 }

@@ -43,6 +43,9 @@ const TRIES: u32 = 8;
 /// number that nobody else uses.
 const MAKING: i64 = 0x4d45_4e53_4845_4e01;
 
+/// The first second of the year 1.
+const FIRST_YEAR: i64 = -62_135_596_800;
+
 const SESSION: &str = "
 SET synchronous_commit = on;
 SET lock_timeout = '20s';
@@ -216,9 +219,17 @@ impl PostgresStore {
     }
 }
 
-/// A time as the client takes it.
+/// A time as the client takes it. What comes in an envelope may be any; the database begins in
+/// 4713 BC, and a transaction that it refuses would be tried for ever.
 fn at(time: Timestamp) -> Result<SystemTime, StoreError> {
-    SystemTime::try_from(time).map_err(|error| StoreError::Content(format!("{time}: {error}")))
+    let earliest = Timestamp::from_second(FIRST_YEAR).unwrap_or(Timestamp::UNIX_EPOCH);
+    SystemTime::try_from(time.max(earliest))
+        .map_err(|error| StoreError::Content(format!("{time}: {error}")))
+}
+
+/// A text as the database takes it: without the one character that it refuses, for the same reason.
+fn text(words: &str) -> String {
+    words.replace('\0', "\u{fffd}")
 }
 
 /// A time as [`crate::sqlite`] keeps it; `PostgreSQL` knows no finer one than a microsecond.
@@ -439,10 +450,10 @@ impl Book for Page<'_> {
                 &[
                     &entry.device.to_string(),
                     &number(entry.link.seq)?,
-                    &entry.id,
+                    &text(&entry.id),
                     &at(entry.time)?,
-                    &entry.kind,
-                    &entry.lane,
+                    &text(&entry.kind),
+                    &entry.lane.as_deref().map(text),
                     &entry.link.hash.0.as_slice(),
                     &entry.link.prev.as_ref().map(|prev| prev.0.as_slice()),
                     &gap.0,
@@ -496,7 +507,7 @@ impl Book for Page<'_> {
                     &device.to_string(),
                     &number(hole.0)?,
                     &number(hole.1)?,
-                    &why,
+                    &text(why),
                     &at(now)?,
                 ],
             )?;
@@ -511,7 +522,7 @@ impl Book for Page<'_> {
                 &at(now)?,
                 &report.device.as_ref().map(ToString::to_string),
                 &report.kind.code(),
-                &report.message,
+                &text(&report.message),
             ],
         )?;
         Ok(())

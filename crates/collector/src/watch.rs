@@ -22,7 +22,7 @@ pub const HOLE_AFTER: Duration = Duration::from_mins(2);
 /// Entries that a gate spoke of and that have not come after this long are reported.
 pub const BEHIND_AFTER: Duration = Duration::from_mins(2);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Seen {
     /// When something new was last heard.
     at: Monotonic,
@@ -34,7 +34,7 @@ struct Seen {
 }
 
 /// Watches over all gates.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Watch {
     seen: BTreeMap<DeviceName, Seen>,
 }

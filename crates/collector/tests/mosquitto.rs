@@ -17,7 +17,7 @@ use bridge::outbox::{Outbox, OutboxError, Pending};
 use bridge::{
     Bridge, BridgeHandle, Declined, Identity, Keys, MqttConfig, Orders, PageTaken, SyncStep,
 };
-use collector::{Archive as _, CollectorConfig};
+use collector::CollectorConfig;
 use domain::chain::Frame;
 use domain::command::{
     Acknowledgement, Answer, Command, DeviceName, Enrolled, KeyRing, Order, Refusal, Response, Role,

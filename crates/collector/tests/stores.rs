@@ -231,6 +231,36 @@ fn two_collectors_that_wait_for_each_other_both_get_through() {
     );
 }
 
+/// What the database itself would refuse for ever comes in an envelope that a stranger changed.
+#[test]
+fn whatever_an_envelope_says_is_kept() {
+    let server = Server::new("");
+    let mut store = PostgresStore::open(&place(&server), None).unwrap();
+    let odd = Entry {
+        id: "a\0b".to_owned(),
+        kind: "\0".to_owned(),
+        lane: Some("\0".to_owned()),
+        time: Timestamp::MIN,
+        ..entry(0, 1, false, true)
+    };
+    let late = Entry {
+        time: Timestamp::MAX,
+        ..entry(0, 2, false, true)
+    };
+    store
+        .batch(&mut |book| {
+            book.put(&odd, Timestamp::MIN)?;
+            book.put(&late, Timestamp::MAX)
+        })
+        .unwrap();
+    assert_eq!(
+        server
+            .query("SELECT id, time FROM entry WHERE seq = 1")
+            .as_deref(),
+        Some("a\u{fffd}b|0001-01-01 00:00:00+00")
+    );
+}
+
 #[test]
 fn a_server_that_is_away_is_said_and_found_again() {
     let mut server = Server::new("");

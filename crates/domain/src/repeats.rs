@@ -12,7 +12,7 @@ use crate::time::Monotonic;
 const SORTS: usize = 256;
 
 /// Counts what repeats, by its sort.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Repeats<K> {
     every: Duration,
     sorts: BTreeMap<K, (Monotonic, u64)>,

@@ -61,7 +61,7 @@ pub(crate) struct PublishArgs {
     /// How long a gate may take, in seconds / 时限（秒）
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     wait: u64,
-    /// Where registers that were sent are kept; beside the collector's database if absent
+    /// Where registers that were sent are kept; beside the collector's database if absent, or its configuration
     #[arg(long, value_name = "FOLDER")]
     kept: Option<PathBuf>,
 }
@@ -73,8 +73,9 @@ pub(super) fn run(args: &PublishArgs) -> Result<(), u8> {
     let roll = read(&args.file)?;
     let digest = roll.digest().map_err(|e| fail(FOUND_WRONG, e))?;
     let kept = args.kept.clone().unwrap_or_else(|| {
-        let beside = config.database.parent().unwrap_or(Path::new("."));
-        beside.join("published")
+        // Without a file of its own, beside the collector's configuration.
+        let beside = config.database.as_ref().unwrap_or(&args.collector);
+        beside.parent().unwrap_or(Path::new(".")).join("published")
     });
     println!(
         "{}: {} records ({}), digest {digest} / {} 条",

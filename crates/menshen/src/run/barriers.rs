@@ -3,6 +3,7 @@
 //! Each barrier has a thread in `gate` and a thread here that passes its news on: to the lanes
 //! that share it, to the journal, and as a retained state to the bridge.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -13,7 +14,7 @@ use access::passage::Origin;
 use bridge::health::{Latencies, Stage};
 use bridge::{BridgeHandle, State};
 use domain::{Event, Monotonic, Name, PassageId, PlateNumber};
-use gate::barrier::BarrierEvent;
+use gate::barrier::{BarrierEvent, Fault};
 use gate::cause::CauseId;
 use gate::driver::Opener;
 use gate::line::Line;
@@ -151,6 +152,8 @@ pub(crate) struct Newsroom {
     pub(crate) records: Records,
     pub(crate) bridge: Option<BridgeHandle>,
     pub(crate) latencies: Arc<Mutex<Latencies>>,
+    /// What is latched.
+    pub(crate) faults: RefCell<Vec<Fault>>,
 }
 
 impl Newsroom {
@@ -200,12 +203,14 @@ impl Newsroom {
                 }
             }
             BarrierEvent::FaultLatched { fault } => {
+                self.faults.borrow_mut().push(fault.clone());
                 self.alarm(
                     "fault",
                     format!("barrier {}: {fault:?}: {}", self.barrier, fault.cure()),
                 );
             }
             BarrierEvent::FaultCleared { fault } => {
+                self.faults.borrow_mut().retain(|latched| *latched != fault);
                 self.alarm(
                     "fault-cleared",
                     format!("barrier {}: {fault:?}", self.barrier),
@@ -218,10 +223,16 @@ impl Newsroom {
                     self.barrier
                 );
                 self.alarm("relay-guard-lost", message);
+                self.state("unavailable");
             }
             BarrierEvent::RelayGuardReady => {
                 info!(barrier = %self.barrier, "the relay's port is held, everything is inactive");
-                self.state("ready");
+                // A fault outlives the guard that it came up under.
+                self.state(if self.faults.borrow().is_empty() {
+                    "ready"
+                } else {
+                    "fault"
+                });
             }
             BarrierEvent::HoldStarted { cause, .. } => {
                 let cause = cause.as_str().to_owned();

@@ -27,6 +27,7 @@ pub(crate) mod socket;
 mod supervise;
 mod vitals;
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -435,6 +436,7 @@ impl Common {
             records: self.records.clone(),
             bridge: self.bridge.clone(),
             latencies: Arc::clone(&self.latencies),
+            faults: RefCell::default(),
         };
         std::thread::Builder::new()
             .name(format!("news-{}", barrier.name))
