@@ -124,8 +124,8 @@ impl Offered {
 
 /// Waits for the next kill: at its time, give or take, and not before something was alive.
 fn until_kill(number: u32, began: Instant, pace: Duration) {
-    let early = pace.mul_f64(rand::rng().random_range(0.0..1.0));
-    let due = began + pace * number - early;
+    let within = rand::rng().random_range(0.0..1.0);
+    let due = began + pace * (number - 1) + pace.mul_f64(within);
     let alive = Duration::from_millis(rand::rng().random_range(20..400));
     std::thread::sleep(due.saturating_duration_since(Instant::now()).max(alive));
 }

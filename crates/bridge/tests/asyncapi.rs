@@ -267,6 +267,24 @@ fn signed<T: serde::Serialize>(seed: u8, purpose: Purpose, body: &T) -> String {
 /// Schema, example's name, and the message as it stands on the wire: signatures are over text.
 type Example = (&'static str, String, String);
 
+/// What a gate says of itself when it connects.
+fn introductions(topics: &Topics) -> [Example; 2] {
+    let identity = Identity {
+        site: device().site,
+        device: device().device,
+        version: "0.1.0".to_owned(),
+        lanes: vec![name("entry"), name("exit")],
+        barriers: vec![name("main")],
+    };
+    let info = serde_json::to_string(&identity).unwrap();
+    let (_, discovery) = discovery(PREFIX, &identity, topics);
+    let discovery = String::from_utf8(discovery).unwrap();
+    [
+        ("BridgeInfo", "info".to_owned(), info),
+        ("Discovery", "discovery".to_owned(), discovery),
+    ]
+}
+
 /// Everything that the code makes.
 fn messages() -> Vec<Example> {
     let mut all = Vec::new();
@@ -306,18 +324,7 @@ fn messages() -> Vec<Example> {
         beat: 3,
     };
     all.push(("Head", "head".to_owned(), signed(1, Purpose::Head, &head)));
-    let identity = Identity {
-        site: device().site,
-        device: device().device,
-        version: "0.1.0".to_owned(),
-        lanes: vec![name("entry"), name("exit")],
-        barriers: vec![name("main")],
-    };
-    let info = serde_json::to_string(&identity).unwrap();
-    all.push(("BridgeInfo", "info".to_owned(), info));
-    let (_, discovery) = discovery(PREFIX, &identity, &topics);
-    let discovery = String::from_utf8(discovery).unwrap();
-    all.push(("Discovery", "discovery".to_owned(), discovery));
+    all.extend(introductions(&topics));
     let mut latencies = Latencies::new();
     latencies.record(Stage::Relay, Duration::from_millis(40));
     let health = HealthReport {

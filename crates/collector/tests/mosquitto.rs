@@ -540,7 +540,7 @@ fn a_broker_that_forgets_accepted_messages_loses_nothing() {
     verify(folder.path(), EVENTS);
 }
 
-/// A PostgreSQL server that crashes again and again while entries come.
+/// A `PostgreSQL` server that crashes again and again while entries come.
 #[test]
 fn a_database_that_crashes_loses_nothing_that_was_acknowledged() {
     const EVENTS: u64 = 1500;
