@@ -192,7 +192,7 @@ fn kill_the_broker(broker: &mut Mosquitto, task: Task, began: Instant) -> Result
 
 fn run() -> Result<bool, Failure> {
     let task = Task::told()?;
-    let mut broker = Mosquitto::new()?;
+    let mut broker = Mosquitto::forgetful()?;
     broker.start()?;
     let (town, gate) = Town::new(&broker)?;
     let collecting = Collecting::start(town.collector.clone());

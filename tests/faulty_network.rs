@@ -15,6 +15,9 @@ use crate::Failure;
 /// time for something to get through.
 const STILL: Duration = Duration::from_secs(8);
 
+/// A fault comes after fewer bytes than this, some two hundred entries.
+const MOST: u64 = 400_000;
+
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
@@ -33,10 +36,10 @@ impl Fault {
         match rng.random_range(0..10) {
             0..3 => Self::None,
             3..5 => Self::Delayed(Duration::from_millis(rng.random_range(5..200))),
-            5..8 => Self::BrokenAfter(rng.random_range(1..60_000)),
+            5..8 => Self::BrokenAfter(rng.random_range(1..MOST)),
             _ => {
                 let still = Duration::from_millis(rng.random_range(500..STILL.as_millis() as u64));
-                Self::StillAfter(rng.random_range(1..60_000), still)
+                Self::StillAfter(rng.random_range(1..MOST), still)
             }
         }
     }

@@ -655,6 +655,21 @@ impl Mosquitto {
         Self::made(&tls, &[&greeting[..], &["--key", &key]].concat())
     }
 
+    /// Makes one that keeps nothing on its disk, as most do between two saves: what it has accepted
+    /// is gone when it is killed. Not running yet.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn forgetful() -> Result<Self, Failure> {
+        let made = Self::new()?;
+        let text = format!(
+            "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\nuser root\n",
+            made.port
+        );
+        std::fs::write(made.folder.path().join("mosquitto.conf"), text)?;
+        Ok(made)
+    }
+
     fn made(listener: &str, greeting: &[&str]) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("mosquitto-").tempdir()?;
         let port = free_port()?;
