@@ -89,7 +89,7 @@ fn run() -> Result<bool, Failure> {
     let told = std::env::var("MENSHEN_PASSAGES").ok();
     let passages = told.map_or(Ok(43_200), |n| n.parse())?;
     let scene = Scene::new(1);
-    let mut broker = Mosquitto::new()?;
+    let mut broker = Mosquitto::forgetful()?;
     let site = Site::new(&Plan {
         port: Some(broker.port),
         barrier: "relay = SIMULATED\npulse = \"200ms\"\nrepeat_gap = \"300ms\"",

@@ -1222,6 +1222,7 @@ fn nobody_holds_a_boom_that_is_not_set_up_for_it_and_no_car_holds_one() {
     world.revive();
     let unfit = world.hold(Origin::Guard);
     assert_eq!(world.hold_refused(&unfit), Some(Refusal::CannotHold));
+    assert!(Refusal::CannotHold.to_string().contains("hold_cap"));
     world.wait(10_000);
     assert!(world.pulses.is_empty());
 }

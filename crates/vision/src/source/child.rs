@@ -13,7 +13,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use domain::Words;
@@ -21,6 +22,9 @@ use domain::Words;
 use super::config::Problem;
 use super::netpbm::{Item, Parser, Picture};
 use super::session::{Inbox, Over, Pixels, Stop};
+
+/// How long the last words of a child that has ended are waited for.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(300);
 
 /// How many of its last lines on standard error a child is remembered by.
 const TAIL_LINES: usize = 6;
@@ -96,6 +100,8 @@ pub(super) struct Child {
     tail: Arc<Mutex<VecDeque<String>>>,
     name: String,
     pictured: AtomicBool,
+    /// Listens to what it says beside its pictures.
+    ear: OnceLock<JoinHandle<()>>,
 }
 
 /// A child with the pipes to and from it.
@@ -143,13 +149,15 @@ impl Child {
             tail: Arc::clone(&tail),
             name,
             pictured: AtomicBool::new(false),
+            ear: OnceLock::new(),
         });
         if let Some(stderr) = stderr {
             let called = child.name.clone();
-            std::thread::Builder::new()
+            let ear = std::thread::Builder::new()
                 .name("camera-stderr".to_owned())
                 .spawn(move || listen(stderr, &tail, &called))
                 .map_err(|error| format!("no thread could be started for the camera: {error}"))?;
+            child.ear.get_or_init(|| ear);
         }
         if let Some(stdout) = &stdout
             && let Err(error) = rustix::pipe::fcntl_setpipe_size(stdout, PIPE_BYTES)
@@ -169,6 +177,12 @@ impl Child {
             Some(status) => describe(status),
             None => "closed its output but goes on running".to_owned(),
         };
+        // What it said last may still be on its way; a child of its own may hold the pipe open.
+        let heard = || self.ear.get().is_none_or(JoinHandle::is_finished);
+        let until = Instant::now() + LAST_WORDS_WITHIN;
+        while !heard() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         let words: Vec<String> = {
             let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
             tail.iter().cloned().collect()
