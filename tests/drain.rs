@@ -16,8 +16,8 @@ use access::ledger::Ledger;
 use domain::event::Chain;
 use domain::{Direction, Event};
 use house::{
-    Camera, Collecting, Committee, Counter, EMPTY, Failure, Gate, Mosquitto, Plan, Scene, Site,
-    Spread, load, made_up_passage, wait_for,
+    Camera, Collecting, Committee, Counter, Failure, Gate, Mosquitto, Plan, Scene, Site, Spread,
+    load, made_up_passage, wait_for,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -64,27 +64,6 @@ fn fill(site: &Site, passages: u64) -> Result<u64, Failure> {
     Ok(ledger.journal().depth())
 }
 
-/// From frame to relay by the daemon's own measurement, in milliseconds.
-fn times(gate: &Gate) -> Vec<f64> {
-    let log = gate.log();
-    let took = log.iter().filter_map(|line| line.split("took_us=").nth(1));
-    took.filter_map(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
-        .map(|us| us / 1000.0)
-        .collect()
-}
-
-/// A vehicle comes, is let in, and goes.
-fn visit(gate: &Gate, camera: &Camera) -> Result<(), Failure> {
-    let before = times(gate).len();
-    camera.show(1);
-    if !wait_for(Duration::from_secs(5), || times(gate).len() > before) {
-        return Err(format!("no opening; the log ends:\n{}", gate.log().join("\n")).into());
-    }
-    camera.show(EMPTY);
-    std::thread::sleep(Duration::from_millis(900));
-    Ok(())
-}
-
 fn run() -> Result<bool, Failure> {
     let told = std::env::var("MENSHEN_PASSAGES").ok();
     let passages = told.map_or(Ok(43_200), |n| n.parse())?;
@@ -109,9 +88,9 @@ fn run() -> Result<bool, Failure> {
     let gate = Gate::start_with(&site, &["taskset", "-c", "0"])?;
     let mut counter = Counter::of(&site);
     for _ in 0..BEFORE {
-        visit(&gate, &camera)?;
+        gate.lets_in(&camera)?;
     }
-    let before = times(&gate);
+    let before = gate.figures("took_us=");
     let waiting = counter.waiting().ok_or("the gate does not answer")?;
     if waiting < filled {
         return Err(format!("{waiting} of {filled} entries are left in the outbox").into());
@@ -131,12 +110,12 @@ fn run() -> Result<bool, Failure> {
             .then(|| back.elapsed())
         });
         while !watch.is_finished() {
-            visit(&gate, &camera)?;
+            gate.lets_in(&camera)?;
         }
         let ended = watch.join().map_err(|_| "who watches has panicked")?;
         Ok(ended.ok_or("the outbox did not drain within ten minutes")?)
     })?;
-    let all = times(&gate);
+    let all = gate.figures("took_us=");
     let meanwhile = all[before.len()..].to_vec();
     if !wait_for(Duration::from_secs(20), || counter.waiting() == Some(0)) {
         return Err("the last entries did not arrive".into());

@@ -7,11 +7,8 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use house::{
-    Camera, EMPTY, Failure, Gate, Plan, Scene, Site, Spread, free_port, load, trials, wait_for,
-};
+use house::{Camera, Failure, Gate, Plan, Scene, Site, Spread, free_port, load, trials};
 
 /// The bar.
 const P99_MS: f64 = 60.0;
@@ -46,53 +43,23 @@ fn run() -> Result<bool, Failure> {
             Ok(())
         })
     };
-    let mut opened = 0;
     for _ in 0..trials(60) {
-        camera.show(1);
-        if !wait_for(Duration::from_secs(5), || times(&gate).len() > opened) {
-            let log = gate.log();
-            let last = log[log.len().saturating_sub(40)..].join("\n");
-            return Err(format!("no opening; the log ends:\n{last}").into());
-        }
-        opened = times(&gate).len();
-        camera.show(EMPTY);
-        std::thread::sleep(Duration::from_secs(1));
+        gate.lets_in(&camera)?;
     }
     busy.store(false, Ordering::Relaxed);
     if let Ok(Err(e)) = writer.join() {
         return Err(e.into());
     }
-    let spread = Spread::of(times(&gate)).ok_or("no trial")?;
+    let spread = Spread::of(gate.figures("took_us=")).ok_or("no trial")?;
     println!("BAR frame to relay, {spread}");
     for stage in ["waited_us=", "detect_us=", "read_us="] {
-        if let Some(part) = Spread::of(figures(&gate, stage)) {
+        if let Some(part) = Spread::of(gate.figures(stage)) {
             println!("  of which {stage:10} {part}");
         }
     }
     println!("load of the machine at the end: {}", load());
     print!("{}", spread.bars(5));
     Ok(spread.at(0.99) <= P99_MS)
-}
-
-/// From frame to relay by the daemon's own measurement, in milliseconds.
-fn times(gate: &Gate) -> Vec<f64> {
-    figures(gate, "took_us=")
-}
-
-/// One figure of each opening, from the daemon's log, in milliseconds.
-fn figures(gate: &Gate, name: &str) -> Vec<f64> {
-    gate.log()
-        .iter()
-        .filter_map(|line| {
-            line.split(name)
-                .nth(1)?
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        })
-        .map(|us: f64| us / 1000.0)
-        .collect()
 }
 
 fn main() -> ExitCode {

@@ -532,6 +532,36 @@ impl Gate {
         lock(&self.log).clone()
     }
 
+    /// A figure of each opening, by its name in the log, in milliseconds: `took_us=` is from a
+    /// frame's last byte to the relay's write, by the daemon's own measurement.
+    pub fn figures(&self, name: &str) -> Vec<f64> {
+        let log = self.log();
+        let named = log.iter().filter_map(|line| line.split(name).nth(1));
+        named
+            .filter_map(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
+            .map(|us| us / 1000.0)
+            .collect()
+    }
+
+    /// Shows the scene's first vehicle, which is registered, until it is let in, and then the
+    /// empty lane until it has left.
+    ///
+    /// # Errors
+    /// If it is not let in, with what the gate said last.
+    pub fn lets_in(&self, camera: &Camera) -> Result<(), Failure> {
+        let opened = || self.figures("took_us=").len();
+        let before = opened();
+        camera.show(1);
+        if !wait_for(Duration::from_secs(5), || opened() > before) {
+            let log = self.log();
+            let last = log[log.len().saturating_sub(40)..].join("\n");
+            return Err(format!("no opening; the log ends:\n{last}").into());
+        }
+        camera.show(EMPTY);
+        std::thread::sleep(Duration::from_secs(1));
+        Ok(())
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -632,7 +662,7 @@ impl Mosquitto {
     /// # Errors
     /// If no port or folder is to be had.
     pub fn new() -> Result<Self, Failure> {
-        Self::made("", &["-h", "127.0.0.1"])
+        Self::made("", true, &["-h", "127.0.0.1"])
     }
 
     /// Makes one that speaks TLS alone, under a certificate of this authority for `localhost`,
@@ -652,7 +682,7 @@ impl Mosquitto {
         );
         let (certificate, key) = (at("listener.pem"), at("listener.key"));
         let greeting = ["-h", "localhost", "--cafile", &ca, "--cert", &certificate];
-        Self::made(&tls, &[&greeting[..], &["--key", &key]].concat())
+        Self::made(&tls, true, &[&greeting[..], &["--key", &key]].concat())
     }
 
     /// Makes one that keeps nothing on its disk, as most do between two saves: what it has accepted
@@ -661,21 +691,22 @@ impl Mosquitto {
     /// # Errors
     /// As [`Self::new`].
     pub fn forgetful() -> Result<Self, Failure> {
-        let made = Self::new()?;
-        let text = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\nuser root\n",
-            made.port
-        );
-        std::fs::write(made.folder.path().join("mosquitto.conf"), text)?;
-        Ok(made)
+        Self::made("", false, &["-h", "127.0.0.1"])
     }
 
-    fn made(listener: &str, greeting: &[&str]) -> Result<Self, Failure> {
+    fn made(listener: &str, keeps: bool, greeting: &[&str]) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("mosquitto-").tempdir()?;
         let port = free_port()?;
+        let storage = if keeps {
+            format!(
+                "persistence true\npersistence_location {}/\nautosave_interval 1\nautosave_on_changes true\n",
+                folder.path().display()
+            )
+        } else {
+            "persistence false\n".to_owned()
+        };
         let text = format!(
-            "listener {port} 127.0.0.1\n{listener}allow_anonymous true\npersistence true\npersistence_location {}/\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nuser root\n",
-            folder.path().display()
+            "listener {port} 127.0.0.1\n{listener}allow_anonymous true\n{storage}max_queued_messages 0\nuser root\n"
         );
         std::fs::write(folder.path().join("mosquitto.conf"), text)?;
         Ok(Self {

@@ -15,9 +15,6 @@ use serde_json::{Map, Value, json};
 use crate::connection::Identity;
 use crate::topics::{State, Topics};
 
-/// Where Home Assistant listens unless it was told otherwise.
-pub const PREFIX: &str = "homeassistant";
-
 /// Seconds after which a figure of a health report, which comes every 30 s, counts as unknown.
 const HEALTH_FOR: u64 = 120;
 
@@ -142,7 +139,7 @@ impl Parts<'_> {
                 "platform": "event",
                 "name": format!("通行 passage {lane}"),
                 "event_types": PASSAGES,
-                "state_topic": format!("{}/lane/{lane}/passage", self.topics.root()),
+                "state_topic": self.topics.passage(lane),
                 "value_template": PASSAGE,
             }),
         );

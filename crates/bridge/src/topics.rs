@@ -79,9 +79,14 @@ impl Topics {
     /// Where an entry of the journal goes.
     pub fn entry(&self, event: &Event) -> String {
         match event {
-            Event::Passage(record) => format!("{}/lane/{}/passage", self.root, record.lane),
+            Event::Passage(record) => self.passage(&record.lane),
             _ => self.event(),
         }
+    }
+
+    /// Where the entries go that end a lane's passages.
+    pub fn passage(&self, lane: &Name) -> String {
+        format!("{}/lane/{lane}/passage", self.root)
     }
 
     /// Where entries go that belong nowhere else.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bridge::envelope::{MAX_ENTRY, Publication, Signer, envelope};
-use bridge::home_assistant::{PREFIX, discovery};
+use bridge::home_assistant::discovery;
 use bridge::reception::{Action, Message, Reception};
 use bridge::topics::Topics;
 use bridge::{HealthReport, Identity, Latencies, Stage};
@@ -277,7 +277,7 @@ fn introductions(topics: &Topics) -> [Example; 2] {
         barriers: vec![name("main")],
     };
     let info = serde_json::to_string(&identity).unwrap();
-    let (_, discovery) = discovery(PREFIX, &identity, topics);
+    let (_, discovery) = discovery("homeassistant", &identity, topics);
     let discovery = String::from_utf8(discovery).unwrap();
     [
         ("BridgeInfo", "info".to_owned(), info),

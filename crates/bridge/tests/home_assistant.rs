@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bridge::envelope::{Publication, Signer, envelope};
-use bridge::home_assistant::{PREFIX, discovery};
+use bridge::home_assistant::discovery;
 use bridge::topics::{State, Topics};
 use bridge::{HealthReport, Identity, Latencies, Stage};
 use domain::command::DeviceName;
@@ -32,7 +32,7 @@ fn identity(site: &str, device: &str, lanes: &[&str], barriers: &[&str]) -> Iden
 
 fn told(identity: &Identity) -> (String, Value) {
     let topics = Topics::new(&identity.site, &identity.device);
-    let (topic, payload) = discovery(PREFIX, identity, &topics);
+    let (topic, payload) = discovery("homeassistant", identity, &topics);
     (topic, serde_json::from_slice(&payload).unwrap())
 }
 

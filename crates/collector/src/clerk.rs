@@ -1,6 +1,6 @@
 //! A batch of messages: what is stored, then what is acknowledged and reported.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::command::{Acknowledgement, DeviceName};
@@ -107,21 +107,6 @@ impl Clerk {
         wall: Timestamp,
     ) -> Result<Delivered, StoreError> {
         let before = self.told.clone();
-        let delivered = self.try_take(store, letters, now, wall);
-        if delivered.is_err() {
-            // What was to be told is not stored: it is told when the batch comes again.
-            self.told = before;
-        }
-        delivered
-    }
-
-    fn try_take(
-        &mut self,
-        store: &mut dyn Store,
-        letters: &[Letter],
-        now: Monotonic,
-        wall: Timestamp,
-    ) -> Result<Delivered, StoreError> {
         let mut heard = Vec::new();
         let mut refused = Vec::new();
         for letter in letters {
@@ -147,17 +132,12 @@ impl Clerk {
             return Ok(Delivered::default());
         }
         let mut sheet = Sheet::default();
-        let gates: BTreeSet<&DeviceName> = heard.iter().map(device_of).collect();
-        let quarrels = self.told.quarrels.clone();
-        store.batch(&mut |book| {
+        // In the order of the gates' names, so that no two collectors wait for each other's gates.
+        heard.sort_by(|a, b| device_of(a).cmp(device_of(b)));
+        let kept = store.batch(&mut |book| {
             // A store may do this more than once.
             sheet = Sheet::default();
-            self.told.quarrels = quarrels.clone();
-            // In the order of their names, so that no two collectors wait for each other's gates.
-            for gate in &gates {
-                let standing = book.standing(gate)?;
-                sheet.standings.insert((*gate).clone(), standing);
-            }
+            self.told.quarrels = before.quarrels.clone();
             for message in &heard {
                 enter(book, &mut sheet, message, wall)?;
             }
@@ -173,7 +153,12 @@ impl Clerk {
                 book.report(report, wall)?;
             }
             Ok(())
-        })?;
+        });
+        if let Err(error) = kept {
+            // What was to be told is not stored: it is told when the batch comes again.
+            self.told = before;
+            return Err(error);
+        }
         let mut delivered = sheet.delivered;
         delivered.reports.append(&mut refused);
         for device in &sheet.alive {

@@ -142,6 +142,12 @@ impl PostgresConfig {
     }
 }
 
+/// Where everything is kept.
+enum Place<'a> {
+    File(&'a Path),
+    Postgres(&'a PostgresConfig),
+}
+
 /// A gate that is enrolled.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -279,21 +285,8 @@ impl CollectorConfig {
                 "it cannot be an IPv6 address where the connection is encrypted; write the name that stands in the broker's certificate",
             );
         }
-        match (&self.database, &self.postgres) {
-            (Some(_), None) => {}
-            (None, Some(postgres)) => postgres.check()?,
-            (None, None) => {
-                return wrong(
-                    "database",
-                    "name the SQLite file, or write a [postgres] section",
-                );
-            }
-            (Some(_), Some(_)) => {
-                return wrong(
-                    "database",
-                    "it contradicts the [postgres] section; keep one",
-                );
-            }
+        if let Place::Postgres(postgres) = self.place()? {
+            postgres.check()?;
         }
         if self.devices.is_empty() {
             return wrong(
@@ -325,17 +318,34 @@ impl CollectorConfig {
     /// # Errors
     /// If it cannot be opened, or is of a newer layout.
     pub fn open_store(&self) -> Result<Box<dyn Archive + Send>, OpenError> {
-        if let Some(postgres) = &self.postgres {
-            let password = postgres.password()?;
-            return Ok(Box::new(PostgresStore::open(postgres, password)?));
+        match self.place()? {
+            Place::Postgres(postgres) => {
+                let password = postgres.password()?;
+                Ok(Box::new(PostgresStore::open(postgres, password)?))
+            }
+            Place::File(path) => match SqliteStore::open(path) {
+                Ok(store) => Ok(Box::new(store)),
+                Err(source) => Err(OpenError::File {
+                    path: path.to_owned(),
+                    source,
+                }),
+            },
         }
-        let path = self.database.as_deref().unwrap_or(Path::new(""));
-        match SqliteStore::open(path) {
-            Ok(store) => Ok(Box::new(store)),
-            Err(source) => Err(OpenError::File {
-                path: path.to_owned(),
-                source,
-            }),
+    }
+
+    /// Where it says that everything is kept: at one place.
+    fn place(&self) -> Result<Place<'_>, ConfigError> {
+        match (&self.database, &self.postgres) {
+            (Some(path), None) => Ok(Place::File(path)),
+            (None, Some(postgres)) => Ok(Place::Postgres(postgres)),
+            (None, None) => wrong(
+                "database",
+                "name the SQLite file, or write a [postgres] section",
+            ),
+            (Some(_), Some(_)) => wrong(
+                "database",
+                "it contradicts the [postgres] section; keep one",
+            ),
         }
     }
 
@@ -381,7 +391,7 @@ fn password(path: &Path) -> Result<String, ConfigError> {
     Ok(read(path)?.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn wrong(key: &'static str, message: &str) -> Result<(), ConfigError> {
+fn wrong<T>(key: &'static str, message: &str) -> Result<T, ConfigError> {
     Err(ConfigError::Value {
         key,
         message: message.to_owned(),

@@ -502,6 +502,24 @@ fn an_enemy_with_every_right_on_the_broker_opens_nothing_and_hides_nothing() {
     verify(folder.path(), 20);
 }
 
+/// Writes entries on a thread, ten at a time with a pause after them.
+fn write(
+    house: &Arc<House>,
+    bridge: &BridgeHandle,
+    entries: u64,
+    pause: Duration,
+) -> JoinHandle<()> {
+    let (house, bridge) = (Arc::clone(house), bridge.clone());
+    std::thread::spawn(move || {
+        for i in 0..entries {
+            bridge.outbox_grew(house.append(Event::Stopped));
+            if i % 10 == 0 {
+                std::thread::sleep(pause);
+            }
+        }
+    })
+}
+
 /// A broker that is killed forgets what it accepted. With a server nothing is lost: the server
 /// says what it has.
 #[test]
@@ -512,15 +530,7 @@ fn a_broker_that_forgets_accepted_messages_loses_nothing() {
     let house = Arc::new(House::default());
     let bridge = start(&house, broker.port);
     let mut collecting = Some(Collecting::start(folder.path(), broker.port, "one", None));
-    let (writer, teller) = (house.clone(), bridge.clone());
-    let writing = std::thread::spawn(move || {
-        for i in 0..EVENTS {
-            teller.outbox_grew(writer.append(Event::Stopped));
-            if i % 10 == 0 {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-    });
+    let writing = write(&house, &bridge, EVENTS, Duration::from_millis(20));
     for kill in 0..6 {
         std::thread::sleep(Duration::from_millis(400));
         if kill % 2 == 0 {
@@ -550,15 +560,7 @@ fn a_database_that_crashes_loses_nothing_that_was_acknowledged() {
     let bridge = start(&house, broker.port);
     let place = server.section();
     let collecting = Collecting::keeping(folder.path(), broker.port, "one", None, ("", &place));
-    let (writer, teller) = (house.clone(), bridge.clone());
-    let writing = std::thread::spawn(move || {
-        for i in 0..EVENTS {
-            teller.outbox_grew(writer.append(Event::Stopped));
-            if i % 10 == 0 {
-                std::thread::sleep(Duration::from_millis(30));
-            }
-        }
-    });
+    let writing = write(&house, &bridge, EVENTS, Duration::from_millis(30));
     for _ in 0..5 {
         std::thread::sleep(Duration::from_millis(600));
         server.crash();

@@ -658,8 +658,9 @@ impl Desk {
         for event in events {
             self.records.record(event);
         }
-        let message = format!("journal at {}", self.books.synced());
-        if self.records.flush(DURABLE_WITHIN) {
+        let durable = self.records.flush(DURABLE_WITHIN);
+        let message = format!("durable up to entry {}", self.books.synced());
+        if durable {
             Reply::Done { message }
         } else {
             Reply::Refused { message }
