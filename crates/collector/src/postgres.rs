@@ -81,17 +81,20 @@ CREATE TABLE report (
 
 impl From<postgres::Error> for StoreError {
     fn from(error: postgres::Error) -> Self {
-        // Its own words name only the kind of trouble; the server's are below it.
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        match cause {
-            Some(cause) => Self::Database(format!("{error}: {cause}").into()),
-            None => Self::Database(Box::new(error)),
-        }
+        Self::Database(words(&error).into())
     }
+}
+
+/// Its own words name only the kind of trouble; the server's are below it.
+fn words(error: &postgres::Error) -> String {
+    std::error::Error::source(error)
+        .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// The database.
 pub struct PostgresStore {
+    /// For people.
+    place: String,
     config: Config,
     tls: Option<tls::Files>,
     /// None while there is no connection.
@@ -111,6 +114,7 @@ impl PostgresStore {
     /// # Errors
     /// If there is no connection, the tables are of a newer layout, or the server is not careful.
     pub fn open(place: &PostgresConfig, password: Option<String>) -> Result<Self, StoreError> {
+        let name = place.name.as_ref().unwrap_or(&place.user);
         let mut config = Config::new();
         if place.is_socket() {
             config.host_path(&place.host);
@@ -120,7 +124,7 @@ impl PostgresStore {
         config
             .port(place.port)
             .user(&place.user)
-            .dbname(place.name.as_ref().unwrap_or(&place.user))
+            .dbname(name)
             .application_name("menshen-collector")
             .connect_timeout(CONNECT_WITHIN)
             .tcp_user_timeout(CONNECT_WITHIN);
@@ -137,6 +141,10 @@ impl PostgresStore {
             postgres::config::SslMode::Disable
         });
         let mut store = Self {
+            place: format!(
+                "the database {name} at {}, port {}, as {}",
+                place.host, place.port, place.user
+            ),
             config,
             tls,
             client: None,
@@ -162,10 +170,14 @@ impl PostgresStore {
                     .map_err(|error| StoreError::Tls(Box::new(error)))?
                     .as_ref()
                     .clone();
-                self.config.connect(MakeRustlsConnect::new(believing))?
+                self.config.connect(MakeRustlsConnect::new(believing))
             }
-            None => self.config.connect(NoTls)?,
-        };
+            None => self.config.connect(NoTls),
+        }
+        .map_err(|error| StoreError::Unreachable {
+            place: self.place.clone(),
+            why: words(&error),
+        })?;
         client.batch_execute(SESSION)?;
         let careful: String = client.query_one("SHOW fsync", &[])?.try_get(0)?;
         if careful != "on" {

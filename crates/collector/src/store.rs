@@ -71,6 +71,16 @@ pub enum StoreError {
     /// The database's own words.
     #[error("the database failed: {0}; entries are not acknowledged until it works again")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Its server does not let us in, or is not there.
+    #[error(
+        "{place} cannot be used: {why}; see that the server runs there and lets this role in, and look at host, port, user, name and password_file in [postgres]; entries are not acknowledged until it works again"
+    )]
+    Unreachable {
+        /// Which database, where.
+        place: String,
+        /// What the server or the system says.
+        why: String,
+    },
     /// What is in it cannot be read.
     #[error("the database holds what this program did not write: {0}")]
     Content(String),
